@@ -1,0 +1,121 @@
+//! What is sampled: unnormalised densities on R^d, one density a file.
+//!
+//! A new density is one file with a config struct and an implementation of [`Target`], one line in the config enum
+//! and its `build` match, and one YAML under `configs/density/`.
+
+use std::cell::Cell;
+
+use tch::{Device, Kind, Tensor};
+
+use crate::torch::autograd;
+
+/// Where and in which precision a target keeps its constants.
+pub type Options = (Kind, Device);
+
+/// An unnormalised density on R^d. Points are rows; rows never interact.
+pub trait Target: Send {
+    /// Number of coordinates, `D`.
+    fn dim(&self) -> i64;
+
+    /// log of the unnormalised density: `[N, D]` -> `[N]`. Differentiable in `x`.
+    fn log_prob(&self, x: &Tensor) -> Tensor;
+
+    /// Gradient of [`log_prob`](Target::log_prob): `[N, D]` -> `[N, D]`.
+    ///
+    /// Differentiable if `x` requires a gradient. The default differentiates `log_prob`; hot targets have a formula.
+    fn score(&self, x: &Tensor) -> Tensor {
+        autograd::value_and_grad(x, |x| self.log_prob(x)).1
+    }
+
+    /// Log of the normalising constant, where known.
+    fn log_z(&self) -> Option<f64> {
+        None
+    }
+
+    /// `n` exact (or trusted reference) samples `[n, D]` in the target's own kind and device, drawn from libtorch's
+    /// global generator; `None` where no exact sampler exists.
+    fn sample(&self, _n: i64) -> Option<Tensor> {
+        None
+    }
+
+    /// Log-density of each mode's component, `[N, D]` -> `[N, K]`, where the target has modes to count.
+    fn mode_log_probs(&self, _x: &Tensor) -> Option<Tensor> {
+        None
+    }
+
+    /// Number of particles and spatial dimension where coordinates are particle positions, particle-major.
+    fn particles(&self) -> Option<(i64, i64)> {
+        None
+    }
+}
+
+/// How often a density was asked, in points (not in calls of a function).
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Calls {
+    pub log_prob: u64,
+    pub score: u64,
+}
+
+impl Calls {
+    /// Density plus score evaluations: the cost figure `target_calls`.
+    pub fn total(self) -> u64 {
+        self.log_prob + self.score
+    }
+}
+
+/// A target that counts how many points it was evaluated at.
+pub struct Counted {
+    inner: Box<dyn Target>,
+    calls: Cell<Calls>,
+}
+
+impl Counted {
+    pub fn new(inner: Box<dyn Target>) -> Self {
+        Self { inner, calls: Cell::new(Calls::default()) }
+    }
+
+    pub fn calls(&self) -> Calls {
+        self.calls.get()
+    }
+
+    /// Continues a count, as after a resume.
+    pub fn set_calls(&self, calls: Calls) {
+        self.calls.set(calls);
+    }
+}
+
+impl Target for Counted {
+    fn dim(&self) -> i64 {
+        self.inner.dim()
+    }
+
+    fn log_prob(&self, x: &Tensor) -> Tensor {
+        let mut calls = self.calls.get();
+        calls.log_prob += x.size()[0] as u64;
+        self.calls.set(calls);
+        self.inner.log_prob(x)
+    }
+
+    fn score(&self, x: &Tensor) -> Tensor {
+        let mut calls = self.calls.get();
+        calls.score += x.size()[0] as u64;
+        self.calls.set(calls);
+        self.inner.score(x)
+    }
+
+    fn log_z(&self) -> Option<f64> {
+        self.inner.log_z()
+    }
+
+    fn sample(&self, n: i64) -> Option<Tensor> {
+        self.inner.sample(n)
+    }
+
+    fn mode_log_probs(&self, x: &Tensor) -> Option<Tensor> {
+        self.inner.mode_log_probs(x)
+    }
+
+    fn particles(&self) -> Option<(i64, i64)> {
+        self.inner.particles()
+    }
+}
