@@ -90,6 +90,34 @@ pub fn divergence_hutchinson(x: &Tensor, probes: &Tensor, field: impl Fn(&Tensor
     })
 }
 
+/// A seam in the graph: many small backward passes end at the cut tensors, whose gradients add up there and then enter
+/// the graph behind the seam once.
+pub struct Cut {
+    seams: Vec<(Tensor, Tensor)>,
+}
+
+impl Cut {
+    /// Replaces each tensor that has a graph by a leaf of the same value.
+    pub fn new(tensors: Vec<&mut Tensor>) -> Self {
+        let mut seams = Vec::new();
+        for tensor in tensors.into_iter().filter(|t| t.requires_grad()) {
+            let leaf = tensor.detach().set_requires_grad(true);
+            let live = std::mem::replace(tensor, leaf.shallow_clone());
+            seams.push((live, leaf));
+        }
+        Self { seams }
+    }
+
+    /// Sends the gradients gathered at the leaves into the graph behind them.
+    pub fn backward(self) {
+        let gathered = self.seams.iter().filter(|(_, leaf)| leaf.grad().defined());
+        let terms: Vec<Tensor> = gathered.map(|(live, leaf)| (live * leaf.grad()).sum(live.kind())).collect();
+        if !terms.is_empty() {
+            Tensor::stack(&terms, 0).sum(terms[0].kind()).backward();
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
