@@ -1,6 +1,9 @@
 //! Everything a person looks at.
 
+pub mod jsonl;
 pub mod plot;
+pub mod progress;
+pub mod table;
 pub mod tensorboard;
 
 use tch::{Device, Kind, Tensor};
