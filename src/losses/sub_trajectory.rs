@@ -25,13 +25,15 @@ pub fn sub_trajectory_balance(step_log_ratio: &Tensor, log_flow: &Tensor, lambda
     // d potential_j / d ratio_k = -1 for j > k: a reversed running sum.
     let tail = derivative.flip([0]).cumsum(0, Kind::Double).flip([0]);
     let on_ratio = -tail.narrow(0, 1, steps); // [T, N]
+    // The last row is the target's density, not a learned flow.
+    let learned = Tensor::cat(&[derivative.narrow(0, 0, steps), derivative.narrow(0, steps, 1).zeros_like()], 0);
     PathWeights {
         value,
         log_backward: -&on_ratio,
         log_forward: on_ratio,
         log_prior: derivative.select(0, 0),
         log_z: None,
-        log_flow: Some(derivative),
+        log_flow: Some(learned),
     }
 }
 
@@ -72,6 +74,8 @@ mod tests {
         assert!((weights.value - loss.double_value(&[])).abs() < 1e-10);
         let grads = crate::torch::autograd::grad(&loss, &[&ratio, &flow], false);
         let near = |a: &Tensor, b: &Tensor| (a - b).abs().max().double_value(&[]) < 1e-10;
-        assert!(near(&grads[0], &weights.log_forward) && near(&grads[1], weights.log_flow.as_ref().unwrap()));
+        let on_flow = weights.log_flow.unwrap();
+        assert!(near(&grads[0], &weights.log_forward) && near(&grads[1].narrow(0, 0, 4), &on_flow.narrow(0, 0, 4)));
+        assert_eq!(on_flow.select(0, 4).abs().max().double_value(&[]), 0.0);
     }
 }
