@@ -1,11 +1,12 @@
 //! The path-integral-sampler network (Zhang and Chen, 2022) as the bridge-sampler codes have it: 39,316 parameters at
-//! d = 10, hidden 64, two layers, all of them used.
+//! d = 10, hidden 64, two layers, all of them used. Its GELU is flax's tanh form.
 
 use tch::Tensor;
 
 use super::control::{Control, OUTPUT_CLIP, add_guide};
 use super::linear::Linear;
 use super::time_embed::Fourier;
+use crate::torch::gelu::gelu_first_order as gelu;
 use crate::torch::init::Init;
 use crate::torch::params::Scope;
 
@@ -59,11 +60,6 @@ fn gain_head(scope: Scope, features: i64, width: i64, layers: i64, dim: i64, bia
     let _ = last.bias.detach().fill_(bias);
     head.push(last);
     head
-}
-
-/// flax's GELU is the tanh approximation.
-fn gelu(x: &Tensor) -> Tensor {
-    x.gelu("tanh")
 }
 
 impl Control for PisGrad {

@@ -4,6 +4,7 @@ pub mod autograd;
 pub mod device;
 pub mod ema;
 pub mod error;
+pub mod gelu;
 pub mod init;
 pub mod optim;
 pub mod params;

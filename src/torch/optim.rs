@@ -13,6 +13,7 @@ pub enum Rule {
     /// Kingma and Ba (2015); weight decay enters through the gradient.
     Adam(Moments),
     /// Loshchilov and Hutter (2019): decay acts on the weights, not through the moments.
+    #[serde(rename = "adamw")]
     AdamW(Moments),
     /// Liu et al. (2020): Adam whose adaptive term is switched on and scaled by its estimated variance.
     #[serde(rename = "radam")]
@@ -42,6 +43,30 @@ impl Default for Moments {
 pub struct Momentum {
     pub momentum: f64,
     pub weight_decay: f64,
+}
+
+impl Rule {
+    /// Checks the constants as they stand in YAML under `train.optimizer`.
+    pub fn validate(&self) -> Result<()> {
+        let (rates, decay) = match self {
+            Rule::Adam(c) | Rule::AdamW(c) | Rule::RAdam(c) => {
+                if !(c.eps.is_finite() && c.eps > 0.0) {
+                    return Err(bad_input!("train.optimizer.eps: found {}, expected a positive number", c.eps));
+                }
+                (vec![("beta1", c.beta1), ("beta2", c.beta2)], c.weight_decay)
+            }
+            Rule::Sgd(c) => (vec![("momentum", c.momentum)], c.weight_decay),
+        };
+        for (key, rate) in rates {
+            if !(0.0..1.0).contains(&rate) {
+                return Err(bad_input!("train.optimizer.{key}: found {rate}, expected at least 0 and less than 1"));
+            }
+        }
+        if !(decay.is_finite() && decay >= 0.0) {
+            return Err(bad_input!("train.optimizer.weight_decay: found {decay}, expected 0 or a positive number"));
+        }
+        Ok(())
+    }
 }
 
 /// Parameters that share a learning rate and a gradient norm.
