@@ -1,1 +1,10 @@
-//! See the table in the crate's documentation.
+//! What learns. A network keeps its parameters under PyTorch's names and starts as its reference code does.
+
+pub mod control;
+pub mod linear;
+pub mod log_flow;
+pub mod pis_grad;
+pub mod time_embed;
+pub mod vanilla;
+
+pub use control::{Control, NetConfig};

@@ -1,1 +1,9 @@
-//! See the table in the crate's documentation.
+//! What walks: algorithms as constructors of the common record, the rollout that runs them, and the gradients of losses
+//! along its paths.
+
+pub mod diffusion;
+pub mod gradient;
+pub mod path;
+pub mod rollout;
+
+pub use diffusion::{DiffusionSampler, ProcessConfig};

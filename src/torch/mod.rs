@@ -1,4 +1,10 @@
 //! The only room that knows libtorch's gaps: everything here works around something its Rust binding lacks.
 
 pub mod autograd;
+pub mod device;
+pub mod ema;
 pub mod error;
+pub mod init;
+pub mod optim;
+pub mod params;
+pub mod seed;

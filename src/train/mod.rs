@@ -1,1 +1,3 @@
-//! See the table in the crate's documentation.
+//! What runs the show: objectives and the loop that minimises them.
+
+pub mod bridge;

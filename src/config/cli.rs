@@ -1,0 +1,172 @@
+//! What every experiment binary shares on the command line: arguments, exit status, one-line errors.
+
+use std::fmt;
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use anyhow::Result;
+use clap::Args;
+
+use super::wording;
+use crate::torch::error::is_bad_input;
+
+/// Arguments that every verb working on a config takes.
+#[derive(Debug, Clone, Args)]
+pub struct Common {
+    /// The config: a YAML file such as configs/bridge/funnel_cmcd.yaml
+    #[arg(value_name = "CONFIG")]
+    pub config: PathBuf,
+
+    /// Keys to change, by dotted path; values are YAML: train.steps=100 loss.type=lv target.mean=[0,1]
+    #[arg(value_name = "KEY=VALUE")]
+    pub overrides: Vec<String>,
+
+    /// Write to this folder instead of the next free one under runs/<task>/<config name>/
+    #[arg(long, value_name = "DIR")]
+    pub out: Option<PathBuf>,
+
+    /// Where to compute: auto (the first GPU if there is one), cpu, cuda, or cuda:N
+    #[arg(long, value_name = "DEVICE", default_value = "auto")]
+    pub device: String,
+
+    /// Seed of the run, in place of the config's
+    #[arg(long, value_name = "N")]
+    pub seed: Option<u64>,
+
+    /// Go on from the newest complete checkpoint of this run (the newest run of the same config and seed, or --out)
+    #[arg(long)]
+    pub resume: bool,
+
+    /// Print the fully resolved config and stop
+    #[arg(long)]
+    pub dry_run: bool,
+
+    /// Threads libtorch may use on the CPU [default: as libtorch decides, or OMP_NUM_THREADS]
+    #[arg(long, value_name = "N")]
+    pub threads: Option<std::num::NonZeroUsize>,
+}
+
+impl Common {
+    /// The overrides, with `--seed N` as `seed=N` at their end.
+    pub fn all_overrides(&self) -> Vec<String> {
+        let seed = self.seed.map(|seed| format!("seed={seed}"));
+        self.overrides.iter().cloned().chain(seed).collect()
+    }
+}
+
+/// A run that stopped because it was asked to, after saving what it had. Exit status 130.
+#[derive(Debug, Clone)]
+pub struct Interrupted(pub String);
+
+impl fmt::Display for Interrupted {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl std::error::Error for Interrupted {}
+
+/// Exit statuses beside 0.
+const FAILED: u8 = 1;
+const WRONG_INPUT: u8 = 2;
+const INTERRUPTED: u8 = 130;
+
+/// Runs a binary's body: a failure, or a panic, becomes one line on stderr and an exit status.
+pub fn run(body: impl FnOnce() -> Result<()> + std::panic::UnwindSafe) -> ExitCode {
+    one_line_panics();
+    match std::panic::catch_unwind(body) {
+        Ok(result) => exit_code(result),
+        Err(_) => ExitCode::from(FAILED),
+    }
+}
+
+/// Says on stderr what went wrong, in one line, and gives the exit status: 0 done, 2 wrong input, 130 interrupted,
+/// 1 any other failure.
+pub fn exit_code(result: Result<()>) -> ExitCode {
+    match result {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            let interrupted = error.chain().any(|cause| cause.is::<Interrupted>());
+            eprintln!("{}: {}", if interrupted { "interrupted" } else { "error" }, error_line(&error));
+            ExitCode::from(status(&error))
+        }
+    }
+}
+
+fn status(error: &anyhow::Error) -> u8 {
+    if error.chain().any(|cause| cause.is::<Interrupted>()) {
+        INTERRUPTED
+    } else if is_bad_input(error) {
+        WRONG_INPUT
+    } else {
+        FAILED
+    }
+}
+
+/// The chain of causes in one line, without libtorch's back-traces and without saying a thing twice.
+pub fn error_line(error: &anyhow::Error) -> String {
+    let mut line = String::new();
+    for cause in error.chain().map(|cause| message(&cause.to_string())) {
+        if line.is_empty() {
+            line = cause;
+        } else if !line.contains(&cause) {
+            line = format!("{line}: {cause}");
+        }
+    }
+    line
+}
+
+/// A message up to where a C++ back-trace begins, in one line.
+fn message(text: &str) -> String {
+    // A panic shows the error's Debug form, in which line ends are the two characters \n.
+    let marks = ["Exception raised from", "\nframe #", "\\nframe #", "C++ CapturedTraceback", "stack backtrace:"];
+    let end = marks.iter().filter_map(|mark| text.find(mark)).min().unwrap_or(text.len());
+    let kept = text[..end].trim_end_matches(|c: char| c.is_whitespace());
+    let kept = kept.strip_suffix("\\n").unwrap_or(kept);
+    wording::one_line(kept).trim_end_matches(" (").to_string()
+}
+
+/// Makes every panic one line: `error: internal: MESSAGE (file:line)`.
+pub fn one_line_panics() {
+    std::panic::set_hook(Box::new(|panic| {
+        let place = panic.location().map(|at| format!(" ({}:{})", at.file(), at.line())).unwrap_or_default();
+        let payload = panic.payload();
+        let text = payload.downcast_ref::<&str>().copied().or(payload.downcast_ref::<String>().map(String::as_str));
+        eprintln!("error: internal: {}{place}", message(text.unwrap_or("a panic without a message")));
+    }));
+}
+
+#[cfg(test)]
+mod tests {
+    use anyhow::{Context, anyhow};
+
+    use super::*;
+    use crate::bad_input;
+
+    #[test]
+    fn status_tells_who_is_to_blame() {
+        assert_eq!(status(&bad_input!("a.yaml: wrong")), 2);
+        assert_eq!(status(&bad_input!("a.yaml: wrong").context("while loading")), 2);
+        assert_eq!(status(&anyhow!("the disk burns")), 1);
+        assert_eq!(status(&anyhow::Error::new(Interrupted("saved at step 5".into())).context("training")), 130);
+    }
+
+    #[test]
+    fn errors_are_one_line() {
+        let error = anyhow!("second\n  line").context("first");
+        assert_eq!(error_line(&error), "first: second line");
+        let again = Err::<(), _>(anyhow!("same")).context("it is the same").unwrap_err();
+        assert_eq!(error_line(&again), "it is the same");
+    }
+
+    #[test]
+    fn back_traces_are_cut() {
+        let torch = tch::Tensor::f_zeros([2, 3], (tch::Kind::Float, tch::Device::Cpu)).unwrap();
+        let failed = torch.f_matmul(&torch).unwrap_err();
+        assert!(failed.to_string().lines().count() > 5, "libtorch no longer adds a back-trace: drop the cut");
+        let shown = message(&format!("called `Result::unwrap()` on an `Err` value: {failed:?}"));
+        assert!(shown.contains("2x3") && !shown.contains("frame") && !shown.contains("\\n"), "{shown}");
+        let line = error_line(&anyhow::Error::new(failed));
+        assert!(line.contains("2x3") && !line.contains("frame #") && !line.contains('\n'), "{line}");
+    }
+}

@@ -1,0 +1,5 @@
+//! Pictures.
+
+mod picture;
+
+pub use picture::Picture;

@@ -1,0 +1,3 @@
+//! Training diffusion-bridge samplers.
+
+pub mod objective;

@@ -1,0 +1,116 @@
+//! One update of a bridge sampler: simulate, weigh, back-propagate.
+
+use tch::{Kind, Tensor};
+
+use crate::losses::log_variance::log_variance;
+use crate::losses::reverse_kl::log_derivative;
+use crate::losses::sub_trajectory::sub_trajectory_balance;
+use crate::losses::trajectory_balance::trajectory_balance;
+use crate::losses::{LossConfig, PathWeights};
+use crate::nets::log_flow::LogFlow;
+use crate::samplers::DiffusionSampler;
+use crate::samplers::gradient::{along_detached, through_path};
+use crate::samplers::path::{Path, Tables};
+use crate::samplers::rollout::{Keep, rollout};
+use crate::targets::{Counted, Target};
+
+/// A sampler, its target, and the loss that joins them.
+pub struct BridgeObjective {
+    pub sampler: DiffusionSampler,
+    pub target: Counted,
+    pub loss: LossConfig,
+    pub batch: i64,
+    pub chunk_rows: i64,
+    pub network_calls: u64,
+    /// Learned log Z of trajectory balance, `[1]`.
+    log_z: Option<Tensor>,
+    /// Learned log-flow of sub-trajectory balance.
+    flow: Option<LogFlow>,
+}
+
+/// What one update found.
+#[derive(Debug, Clone, Copy)]
+pub struct Update {
+    pub loss: f64,
+    /// Mean of `-log_rnd`: the batch's ELBO.
+    pub elbo: f64,
+}
+
+impl BridgeObjective {
+    /// Draws the initial weights of the loss's own networks: call it under the `Init` stream, after the sampler's.
+    pub fn new(sampler: DiffusionSampler, target: Counted, loss: LossConfig, batch: i64, chunk_rows: i64) -> Self {
+        let root = sampler.params.root();
+        let (log_z, flow) = match loss {
+            LossConfig::Tb { log_z_init, .. } => (Some(Tensor::from_slice(&[log_z_init])), None),
+            LossConfig::Subtb { .. } => (None, Some(Self::log_flow(&sampler))),
+            _ => (None, None),
+        };
+        let log_z = log_z.map(|value| root.sub("loss").parameter("log_z", value));
+        Self { sampler, target, loss, batch, chunk_rows, network_calls: 0, log_z, flow }
+    }
+
+    fn log_flow(sampler: &DiffusionSampler) -> LogFlow {
+        let scope = sampler.params.root().sub("loss").sub("log_flow");
+        LogFlow::new(scope, sampler.dim, sampler.process.num_steps, 64, 2)
+    }
+
+    /// Simulates a batch and accumulates the loss's gradient in the parameters. Draws from libtorch's generator.
+    pub fn accumulate(&mut self) -> Update {
+        let tables = Tables::new(&self.sampler);
+        let states = self.sampler.process.num_steps as u64 + 1;
+        let calls = self.batch as u64 * tables.networks() * states;
+        if let LossConfig::Rkl { segment } = self.loss {
+            let path = rollout(&tables, &self.target, self.batch, Keep::Noise);
+            through_path(&self.sampler, &self.target, &path, segment);
+            self.network_calls += 2 * calls;
+            let mean = path.log_rnd().mean(Kind::Double).double_value(&[]);
+            return Update { loss: mean, elbo: -mean };
+        }
+        let path = rollout(&tables, &self.target, self.batch, Keep::States);
+        let log_rnd = path.log_rnd();
+        let weights = self.weights(&tables, &path, &log_rnd);
+        if let (Some(log_z), Some(gradient)) = (&self.log_z, weights.log_z) {
+            (log_z * gradient).sum(log_z.kind()).backward();
+        }
+        along_detached(tables, &path, &weights, self.flow.as_ref(), self.chunk_rows);
+        self.network_calls += 2 * calls;
+        Update { loss: weights.value, elbo: -log_rnd.mean(Kind::Double).double_value(&[]) }
+    }
+
+    fn weights(&self, tables: &Tables, path: &Path, log_rnd: &Tensor) -> PathWeights {
+        match &self.loss {
+            LossConfig::Rkl { .. } => unreachable!("the reparametrised loss has no weights"),
+            LossConfig::RklLd {} => log_derivative(log_rnd),
+            LossConfig::Lv {} => log_variance(log_rnd, 1.0),
+            LossConfig::Vargrad {} => log_variance(log_rnd, 0.5),
+            LossConfig::Tb { .. } => {
+                trajectory_balance(log_rnd, self.log_z.as_ref().map_or(0.0, |z| z.double_value(&[0])))
+            }
+            LossConfig::Subtb { lambda, partial_energy } => {
+                let ratio = &path.log_forward - &path.log_backward;
+                sub_trajectory_balance(&ratio, &self.flows(tables, path, *partial_energy), *lambda)
+            }
+        }
+    }
+
+    /// Log-flows at all states `[T + 1, N]` in f64: the prior at the start, the target at the end, learned between.
+    fn flows(&self, tables: &Tables, path: &Path, partial_energy: bool) -> Tensor {
+        let _guard = tch::no_grad_guard();
+        let flow = self.flow.as_ref().expect("sub-trajectory balance has a log-flow");
+        let learned = flow.value(&flow.time_tables(), &path.states).to_kind(Kind::Double);
+        let steps = tables.record.num_steps;
+        if partial_energy {
+            let share = tables.record.prior_share.to_kind(Kind::Double);
+            for k in 1..steps {
+                let (x, s) = (path.states.select(0, k), share.double_value(&[k]));
+                let energy = tables.record.log_prior(&x) * s + self.target.log_prob(&x) * (1.0 - s);
+                let mut row = learned.select(0, k);
+                row += energy.to_kind(Kind::Double);
+            }
+        }
+        let mut first = learned.select(0, 0);
+        first += &path.log_prior;
+        learned.select(0, steps).copy_(&path.log_target);
+        learned
+    }
+}
