@@ -3,11 +3,32 @@
 //! A new density is one file with a config struct and an implementation of [`Target`], one line in the config enum
 //! and its `build` match, and one YAML under `configs/density/`.
 
+pub mod brownian;
+pub mod double_well;
+pub mod funnel;
+pub mod gaussian;
+pub mod gmm;
+pub mod lennard_jones;
+pub mod lgcp;
+pub mod logistic;
+pub mod many_well;
+pub mod mog;
+pub mod mos;
+mod pairs;
+pub mod phi4;
+pub mod prng;
+mod quartic;
+pub mod seeds;
+mod support;
+
 use std::cell::Cell;
 
+use anyhow::Result;
+use serde::{Deserialize, Serialize};
 use tch::{Device, Kind, Tensor};
 
 use crate::torch::autograd;
+pub use support::Broadcast;
 
 /// Where and in which precision a target keeps its constants.
 pub type Options = (Kind, Device);
@@ -46,6 +67,54 @@ pub trait Target: Send {
     /// Number of particles and spatial dimension where coordinates are particle positions, particle-major.
     fn particles(&self) -> Option<(i64, i64)> {
         None
+    }
+}
+
+/// Every density that a YAML can name, by its `type`.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(tag = "type", rename_all = "snake_case", deny_unknown_fields)]
+pub enum TargetConfig {
+    Gaussian(gaussian::GaussianConfig),
+    Funnel(funnel::FunnelConfig),
+    Gmm40(gmm::GmmConfig),
+    Mog10(mog::MogConfig),
+    Mos10(mos::MosConfig),
+    ManyWell(many_well::ManyWellConfig),
+    Dw4(double_well::DoubleWellConfig),
+    LennardJones(lennard_jones::LennardJonesConfig),
+    Brownian(brownian::BrownianConfig),
+    Seeds(seeds::SeedsConfig),
+    Sonar(logistic::DataConfig),
+    Ionosphere(logistic::DataConfig),
+    Credit(logistic::CreditConfig),
+    Cancer(logistic::DataConfig),
+    Lgcp(lgcp::LgcpConfig),
+    Phi4(phi4::Phi4Config),
+}
+
+impl TargetConfig {
+    /// Checks the parameters, reads data files where there are any, and puts the constants in `options`.
+    ///
+    /// Never touches libtorch's random generator.
+    pub fn build(&self, options: Options) -> Result<Box<dyn Target>> {
+        Ok(match self {
+            Self::Gaussian(config) => Box::new(gaussian::Gaussian::new(config, options)?),
+            Self::Funnel(config) => Box::new(funnel::Funnel::new(config, options)?),
+            Self::Gmm40(config) => Box::new(gmm::Gmm::new(config, options)?),
+            Self::Mog10(config) => Box::new(mog::Mog::new(config, options)?),
+            Self::Mos10(config) => Box::new(mos::Mos::new(config, options)?),
+            Self::ManyWell(config) => Box::new(many_well::ManyWell::new(config, options)?),
+            Self::Dw4(config) => Box::new(double_well::DoubleWell::new(config, options)?),
+            Self::LennardJones(config) => Box::new(lennard_jones::LennardJones::new(config, options)?),
+            Self::Brownian(config) => Box::new(brownian::Brownian::new(config, options)?),
+            Self::Seeds(config) => Box::new(seeds::Seeds::new(config, options)?),
+            Self::Sonar(config) => Box::new(logistic::Logistic::sonar(config, options)?),
+            Self::Ionosphere(config) => Box::new(logistic::Logistic::ionosphere(config, options)?),
+            Self::Credit(config) => Box::new(logistic::Logistic::credit(config, options)?),
+            Self::Cancer(config) => Box::new(logistic::Logistic::cancer(config, options)?),
+            Self::Lgcp(config) => Box::new(lgcp::Lgcp::new(config, options)?),
+            Self::Phi4(config) => Box::new(phi4::Phi4::new(config, options)?),
+        })
     }
 }
 
