@@ -81,7 +81,7 @@ pub fn one_of(key: &str, value: &str, valid: &[&str]) -> Result<()> {
         return Ok(());
     }
     let names: Vec<String> = valid.iter().map(|name| name.to_string()).collect();
-    Err(bad_input!("'{key}' is the text '{value}'{}", super::wording::suggestion(value, &names, "valid")))
+    Err(bad_input!("'{key}' cannot be the text '{value}'{}", super::wording::suggestion(value, &names, "valid")))
 }
 
 fn demand(holds: bool, key: &str, expected: &str, found: impl Display) -> Result<()> {

@@ -122,10 +122,11 @@ impl Origin {
         let place = self.of(&fault.path);
         match &fault.what {
             What::UnknownKey { valid } => {
-                let name = fault.path.last().map(String::as_str).unwrap_or_default();
+                let (name, parent) =
+                    fault.path.split_last().map_or(("", &[][..]), |(name, parent)| (name.as_str(), parent));
                 let said = wording::suggestion(name, valid, "valid here");
                 let elsewhere =
-                    if wording::nearest(name, valid).is_none() { self.elsewhere(name) } else { String::new() };
+                    if wording::nearest(name, valid).is_none() { self.elsewhere(name, parent) } else { String::new() };
                 bad_input!("{place}: unknown key '{key}'{elsewhere}{said}")
             }
             What::MissingKey { key: missing } => {
@@ -138,24 +139,18 @@ impl Origin {
             What::UnknownName { valid } => {
                 let found = value.map(wording::describe).unwrap_or_default();
                 let name = value.and_then(|value| value.as_str()).unwrap_or_default();
-                bad_input!("{place}: '{key}' is {found}{}", wording::suggestion(name, valid, "valid"))
+                bad_input!("{place}: '{key}' cannot be {found}{}", wording::suggestion(name, valid, "valid"))
             }
             What::Other { message } => bad_input!("{place}: {}", wording::mismatch(&fault.path, value, message)),
         }
     }
 
-    /// A key of that name at another place of the document.
-    fn elsewhere(&self, name: &str) -> String {
-        let holds = |value: &serde_yaml::Value| {
-            let mapping = value.as_mapping()?;
-            mapping.get(name).filter(|_| mapping.contains_key(tree::TAG) || mapping.len() > 1).map(|_| ())
-        };
+    /// A sound key of that name at another place of the document than below `parent`.
+    fn elsewhere(&self, name: &str, parent: &[String]) -> String {
         for (section, value) in self.source.value.as_mapping().into_iter().flatten() {
-            let (Some(section), mut path) = (section.as_str(), Vec::new()) else { continue };
-            if section != name && tree::find_map(value, &mut path, &holds).is_some() {
-                let full: Vec<&str> =
-                    [section].into_iter().chain(path.iter().map(String::as_str)).chain([name]).collect();
-                return format!(", did you mean '{}'?", full.join("."));
+            let Some(section) = section.as_str() else { continue };
+            if value.get(name).is_some() && parent != [section] {
+                return format!(", did you mean '{section}.{name}'?");
             }
         }
         String::new()

@@ -58,6 +58,10 @@ fn listing(valid: &[String], kind: &str) -> String {
 /// The valid name a slip of the fingers away from `wrong`, if there is one.
 pub fn nearest<'a>(wrong: &str, valid: &'a [String]) -> Option<&'a str> {
     let wrong = wrong.to_lowercase();
+    // `lr` for learning_rate.
+    if let Some(name) = valid.iter().find(|name| wrong.len() > 1 && initials(name) == wrong) {
+        return Some(name);
+    }
     let reach = (wrong.chars().count() / 3).clamp(1, 3);
     let close = |name: &&String| {
         let name = name.to_lowercase();
@@ -65,6 +69,10 @@ pub fn nearest<'a>(wrong: &str, valid: &'a [String]) -> Option<&'a str> {
         distance(&wrong, &name) <= reach || short
     };
     valid.iter().filter(close).min_by_key(|name| distance(&wrong, &name.to_lowercase())).map(String::as_str)
+}
+
+fn initials(name: &str) -> String {
+    name.split('_').filter_map(|word| word.chars().next()).collect()
 }
 
 /// Edits that turn `a` into `b`: insert, delete, replace, or swap two neighbours (optimal string alignment).

@@ -59,7 +59,12 @@ fn unknown_keys() -> Vec<Broken> {
     vec![
         edited("hiden", "  hidden: 16", "  hiden: 16", &["config.yaml:10:", "'net.hiden'", "did you mean 'hidden'?"]),
         edited("stesp", "  steps: 10", "  stesp: 10", &["config.yaml:15:", "'train.stesp'", "did you mean 'steps'?"]),
-        edited("lr", "  learning_rate: 1e-3", "  lr: 1e-3", &["config.yaml:17:", "'train.lr'", "learning_rate"]),
+        edited(
+            "lr",
+            "  learning_rate: 1e-3",
+            "  lr: 1e-3",
+            &["config.yaml:17:", "'train.lr'", "did you mean 'learning_rate'?"],
+        ),
         edited("tagret", "target:", "tagret:", &["config.yaml:2:", "'tagret'", "did you mean 'target'?"]),
         edited("dimension", "  dim: 10", "  dimension: 10", &["config.yaml:4:", "'target.dimension'", "'dim'"]),
         edited("upper case", "  batch: 16", "  Batch: 16", &["'train.Batch'", "did you mean 'batch'?"]),
