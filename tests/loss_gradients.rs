@@ -92,8 +92,8 @@ fn path_densities(sampler: &DiffusionSampler, path: &Path) -> (Tensor, Tensor) {
     let mut log_p = path.log_target.shallow_clone();
     if let Some(terminal) = tables.record.log_terminal(&path.end()) {
         // The path's log_target already holds minus the terminal density; move it, with its graph, to q's side.
-        log_p = log_p + terminal.detach();
-        log_q = log_q + terminal;
+        log_p += terminal.detach();
+        log_q += terminal;
     }
     for k in 0..STEPS {
         let (x, next) = (path.states.narrow(0, k, 1), path.states.narrow(0, k + 1, 1));

@@ -7,7 +7,7 @@
 use tch::{Device, Kind, Tensor};
 
 /// 2 √(2/π), and that times 0.044715 (Hendrycks and Gimpel, 2016, the tanh form).
-const LINEAR: f32 = 1.595_769_1;
+const LINEAR: f32 = 1.595_769;
 const CUBIC: f32 = 0.071_354_82;
 
 /// `x · sigmoid(LINEAR x + CUBIC x³)`, differentiable *once*: its second derivative would be silently zero.
