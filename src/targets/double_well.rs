@@ -5,8 +5,9 @@ use serde::{Deserialize, Serialize};
 use tch::Tensor;
 
 use super::pairs::Pairs;
-use super::support::at_least;
+
 use super::{Options, Target};
+use crate::config::check;
 
 /// Well offset and coefficients of the pair energy `QUARTIC (r - OFFSET)^4 + QUADRATIC (r - OFFSET)^2`.
 const OFFSET: f64 = 4.0;
@@ -57,8 +58,8 @@ pub struct DoubleWell {
 
 impl DoubleWell {
     pub fn new(config: &DoubleWellConfig, options: Options) -> Result<Self> {
-        at_least("target.particles", config.particles, 2)?;
-        at_least("target.space", config.space, 1)?;
+        check::at_least("target.particles", config.particles, 2)?;
+        check::at_least("target.space", config.space, 1)?;
         let epsilon = match config.variant {
             DistanceVariant::Smoothed => 1e-8,
             DistanceVariant::Plain => 0.0,

@@ -4,8 +4,9 @@ use anyhow::Result;
 use serde::{Deserialize, Serialize};
 use tch::Tensor;
 
-use super::support::{LN_2PI, at_least, exponent_bound, positive};
+use super::support::{LN_2PI, exponent_bound};
 use super::{Options, Target};
+use crate::config::check;
 
 /// Dimension and the spread of the coordinate that sets the scale.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -35,8 +36,8 @@ pub struct Funnel {
 
 impl Funnel {
     pub fn new(config: &FunnelConfig, options: Options) -> Result<Self> {
-        at_least("target.dim", config.dim, 2)?;
-        positive("target.std", config.std)?;
+        check::at_least("target.dim", config.dim, 2)?;
+        check::positive("target.std", config.std)?;
         Ok(Self { dim: config.dim, std: config.std, bound: exponent_bound(options.0), options })
     }
 

@@ -4,8 +4,9 @@ use anyhow::Result;
 use serde::{Deserialize, Serialize};
 use tch::Tensor;
 
-use super::support::{Broadcast, LN_2PI, at_least, constant, positive};
+use super::support::{Broadcast, LN_2PI, constant};
 use super::{Options, Target};
+use crate::config::check;
 
 /// Mean and standard deviation, each one number or one a coordinate.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -38,10 +39,10 @@ pub struct Gaussian {
 impl Gaussian {
     pub fn new(config: &GaussianConfig, options: Options) -> Result<Self> {
         let dim = config.dim;
-        at_least("target.dim", dim, 1)?;
+        check::at_least("target.dim", dim, 1)?;
         let mean = config.mean.resolve("target.mean", dim)?;
         let std = config.std.resolve("target.std", dim)?;
-        std.iter().try_for_each(|s| positive("target.std", *s))?;
+        std.iter().try_for_each(|s| check::positive("target.std", *s))?;
 
         let neg_precision: Vec<f64> = std.iter().map(|s| -1.0 / (s * s)).collect();
         let log_norm = -0.5 * LN_2PI * dim as f64 - std.iter().map(|s| s.ln()).sum::<f64>();

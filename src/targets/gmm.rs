@@ -5,8 +5,9 @@ use serde::{Deserialize, Serialize};
 use tch::{Kind, Tensor};
 
 use super::prng::{JaxStream, jax_uniform, torch_uniform};
-use super::support::{LN_2PI, at_least, constant};
+use super::support::{LN_2PI, constant};
 use super::{Options, Target};
+use crate::config::check;
 
 /// Half the side of the cube the means are drawn from.
 const SPREAD: f32 = 40.0;
@@ -77,8 +78,8 @@ pub struct Gmm {
 
 impl Gmm {
     pub fn new(config: &GmmConfig, options: Options) -> Result<Self> {
-        at_least("target.dim", config.dim, 1)?;
-        at_least("target.components", config.components, 1)?;
+        check::at_least("target.dim", config.dim, 1)?;
+        check::at_least("target.components", config.components, 1)?;
         let (means, std) = config.components();
         let means: Vec<f64> = means.into_iter().map(f64::from).collect();
         let means = constant(&means, &[config.components, config.dim], (Kind::Double, options.1));

@@ -5,8 +5,9 @@ use serde::{Deserialize, Serialize};
 use tch::{Kind, Tensor};
 
 use super::pairs::Pairs;
-use super::support::at_least;
+
 use super::{Options, Target};
+use crate::config::check;
 
 /// Whose Lennard-Jones energy.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
@@ -57,7 +58,7 @@ pub struct LennardJones {
 
 impl LennardJones {
     pub fn new(config: &LennardJonesConfig, options: Options) -> Result<Self> {
-        at_least("target.particles", config.particles, 2)?;
+        check::at_least("target.particles", config.particles, 2)?;
         let (pair_strength, trap_strength, epsilon) = config.variant.constants();
         let cap = if options.0 == Kind::Double { 1e200 } else { 1e30 };
         let pairs = Pairs::new(config.particles, 3, options);

@@ -7,9 +7,10 @@ use serde::{Deserialize, Serialize};
 use tch::{Kind, Tensor};
 
 use super::logistic::DataConfig;
-use super::support::{LN_2PI, at_least, constant, exponent_bound};
+use super::support::{LN_2PI, constant, exponent_bound};
 use super::{Options, Target};
 use crate::bad_input;
+use crate::config::check;
 use crate::io::table::{TableSource, read_table};
 
 /// Marginal variance and inverse length (in fractions of the square) of the Gaussian field.
@@ -30,7 +31,7 @@ pub struct LgcpConfig {
     /// Cells a side; `dim` is its square. The benchmark has 40.
     #[serde(default = "forty")]
     pub size: i64,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(default)]
     pub data: Option<std::path::PathBuf>,
 }
 
@@ -54,7 +55,7 @@ pub struct Lgcp {
 
 impl Lgcp {
     pub fn new(config: &LgcpConfig, options: Options) -> Result<Self> {
-        at_least("target.size", config.size, 2)?;
+        check::at_least("target.size", config.size, 2)?;
         let path = DataConfig { data: config.data.clone() }.path_or("pines.csv");
         let points = read_points(&path)?;
         Self::from_counts(&count(&points, config.size as usize), options)

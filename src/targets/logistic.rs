@@ -16,7 +16,7 @@ use crate::io::table::{TableSource, read_table};
 #[serde(deny_unknown_fields)]
 pub struct DataConfig {
     /// Path of the data file, relative to the current directory; by default the published name under `data/`.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(default)]
     pub data: Option<PathBuf>,
 }
 
@@ -33,7 +33,7 @@ pub struct CreditConfig {
     /// Whether `N(0, 10^2)` on the weights belongs to the density. The code of "Beyond ELBOs" has it (ELBO near -585);
     /// SCLD and the rKL-LD code leave it out (ELBO near -504.5). Both call the density "Credit".
     pub prior: bool,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(default)]
     pub data: Option<PathBuf>,
 }
 

@@ -5,9 +5,10 @@ use serde::{Deserialize, Serialize};
 use tch::{Kind, Tensor};
 
 use super::quartic::Quartic;
-use super::support::{LN_2PI, at_least, constant, positive};
+use super::support::{LN_2PI, constant};
 use super::{Options, Target};
 use crate::bad_input;
+use crate::config::check;
 
 /// Which product of wells.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
@@ -31,10 +32,10 @@ pub struct ManyWellConfig {
     #[serde(default)]
     pub variant: ManyWellVariant,
     /// Number of coordinates with a double well (variant `squared`).
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(default)]
     pub wells: Option<i64>,
     /// The wells of variant `squared` lie at `±sqrt(delta)`.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(default)]
     pub delta: Option<f64>,
 }
 
@@ -54,7 +55,7 @@ pub struct ManyWell {
 impl ManyWell {
     pub fn new(config: &ManyWellConfig, options: Options) -> Result<Self> {
         let dim = config.dim;
-        at_least("target.dim", dim, 1)?;
+        check::at_least("target.dim", dim, 1)?;
         let (well, shift, positions) = match config.variant {
             ManyWellVariant::Squared => Self::squared(config)?,
             ManyWellVariant::Fab => Self::fab(config)?,
@@ -77,23 +78,19 @@ impl ManyWell {
 
     fn squared(config: &ManyWellConfig) -> Result<(Quartic, f64, Vec<i64>)> {
         let (Some(wells), Some(delta)) = (config.wells, config.delta) else {
-            return Err(bad_input!("target: variant squared of many_well needs both keys wells and delta"));
+            return Err(bad_input!("'target.variant' squared needs both 'target.wells' and 'target.delta'"));
         };
-        at_least("target.wells", wells, 1)?;
-        positive("target.delta", delta)?;
-        if wells > config.dim {
-            return Err(bad_input!("target.wells: found {wells}, expected at most target.dim = {}", config.dim));
-        }
+        check::at_least("target.wells", wells, 1)?;
+        check::positive("target.delta", delta)?;
+        check::at_most("target.wells", wells, config.dim)?;
         Ok((Quartic { a: 2.0 * delta, b: 0.0 }, -delta * delta, (0..wells).collect()))
     }
 
     fn fab(config: &ManyWellConfig) -> Result<(Quartic, f64, Vec<i64>)> {
         if config.wells.is_some() || config.delta.is_some() {
-            return Err(bad_input!("target: variant fab of many_well takes neither wells nor delta"));
+            return Err(bad_input!("'target.variant' fab takes neither 'target.wells' nor 'target.delta'"));
         }
-        if config.dim % 2 != 0 {
-            return Err(bad_input!("target.dim: found {}, variant fab of many_well pairs coordinates", config.dim));
-        }
+        check::multiple_of("target.dim", config.dim as u64, 2)?;
         Ok((Quartic { a: 6.0, b: 0.5 }, 0.0, (0..config.dim).step_by(2).collect()))
     }
 

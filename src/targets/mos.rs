@@ -5,8 +5,9 @@ use serde::{Deserialize, Serialize};
 use tch::{Kind, Tensor};
 
 use super::prng::{JaxStream, jax_uniform};
-use super::support::{at_least, constant};
+use super::support::constant;
 use super::{Options, Target};
+use crate::config::check;
 
 /// Degrees of freedom of every factor. At 2 the variance is infinite but the normaliser is elementary.
 const FREEDOM: f64 = 2.0;
@@ -37,8 +38,8 @@ pub struct Mos {
 
 impl Mos {
     pub fn new(config: &MosConfig, options: Options) -> Result<Self> {
-        at_least("target.dim", config.dim, 1)?;
-        at_least("target.components", config.components, 1)?;
+        check::at_least("target.dim", config.dim, 1)?;
+        check::at_least("target.components", config.components, 1)?;
         let means = jax_uniform(config.seed, (config.components * config.dim) as usize, -10.0, 10.0, config.variant);
         let means: Vec<f64> = means.into_iter().map(f64::from).collect();
         Ok(Self { means: constant(&means, &[config.components, config.dim], options) })

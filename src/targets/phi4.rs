@@ -4,8 +4,8 @@ use anyhow::Result;
 use serde::{Deserialize, Serialize};
 use tch::Tensor;
 
-use super::support::{at_least, finite, positive};
 use super::{Options, Target};
+use crate::config::check;
 
 /// Side of the lattice and the couplings of the hopping form.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -30,9 +30,9 @@ pub struct Phi4 {
 
 impl Phi4 {
     pub fn new(config: &Phi4Config, _options: Options) -> Result<Self> {
-        at_least("target.size", config.size, 2)?;
-        finite("target.kappa", config.kappa)?;
-        positive("target.lambda", config.lambda)?;
+        check::at_least("target.size", config.size, 2)?;
+        check::finite("target.kappa", config.kappa)?;
+        check::positive("target.lambda", config.lambda)?;
         Ok(Self { size: config.size, kappa: config.kappa, lambda: config.lambda })
     }
 

@@ -1,11 +1,11 @@
-//! What several densities share: constants as tensors, checks of parameters, one-dimensional quadrature.
+//! What several densities share: constants as tensors, parameters for every coordinate, quadrature on a line.
 
 use anyhow::Result;
 use serde::{Deserialize, Serialize};
 use tch::{Kind, Tensor};
 
 use super::Options;
-use crate::bad_input;
+use crate::config::check;
 
 /// log(2 pi).
 pub const LN_2PI: f64 = 1.837_877_066_409_345_5;
@@ -25,38 +25,10 @@ impl Broadcast {
             Self::Scalar(value) => vec![*value; dim as usize],
             Self::Vector(values) => values.clone(),
         };
-        if values.len() as i64 != dim {
-            return Err(bad_input!("{key}: found {} numbers, target.dim = {dim} needs {dim} (or one)", values.len()));
-        }
-        if let Some(bad) = values.iter().find(|v| !v.is_finite()) {
-            return Err(bad_input!("{key}: found {bad}, expected finite numbers"));
-        }
+        check::length(key, values.len(), dim as usize)?;
+        check::all_finite(key, &values)?;
         Ok(values)
     }
-}
-
-/// Refuses a dimension (or another count) below what the density needs.
-pub fn at_least(key: &str, found: i64, least: i64) -> Result<()> {
-    if found < least {
-        return Err(bad_input!("{key}: found {found}, expected an integer of at least {least}"));
-    }
-    Ok(())
-}
-
-/// Refuses what is not a finite number above zero.
-pub fn positive(key: &str, found: f64) -> Result<()> {
-    if !(found.is_finite() && found > 0.0) {
-        return Err(bad_input!("{key}: found {found}, expected a number above 0"));
-    }
-    Ok(())
-}
-
-/// Refuses NaN and infinities.
-pub fn finite(key: &str, found: f64) -> Result<()> {
-    if !found.is_finite() {
-        return Err(bad_input!("{key}: found {found}, expected a finite number"));
-    }
-    Ok(())
 }
 
 /// `values` as a tensor of the target's kind on its device.
@@ -94,12 +66,5 @@ mod tests {
         let error = Broadcast::Vector(vec![1.0, 2.0]).resolve("target.std", 3).unwrap_err().to_string();
         assert!(error.contains("target.std") && error.contains('2') && error.contains('3'), "{error}");
         assert!(Broadcast::Scalar(f64::NAN).resolve("target.std", 1).is_err());
-    }
-
-    #[test]
-    fn checks_refuse_nan() {
-        assert!(positive("a", f64::NAN).is_err() && positive("a", 0.0).is_err() && positive("a", 0.1).is_ok());
-        assert!(finite("a", f64::INFINITY).is_err() && finite("a", -1.0).is_ok());
-        assert!(at_least("dim", 0, 1).is_err() && at_least("dim", 1, 1).is_ok());
     }
 }
