@@ -95,12 +95,12 @@ fn read_content(path: &Path) -> Result<Content> {
         let name = path.file_stem().unwrap_or_default().to_string_lossy().to_string();
         return Ok(Content { tensors: vec![(name, tensor)], format: Format::Numpy, ..Content::default() });
     }
-    // After the magic numbers: a length alone says little.
-    if let Some(other) = other_kind(&head) {
-        return Err(bad_input!("is {other}"));
-    }
     if safetensors_file::is_one(&head, blob.len()) {
         return safetensors_file::read(&blob);
+    }
+    // Only now: the short ones among these are also the lengths of safetensors headers.
+    if let Some(other) = other_kind(&head) {
+        return Err(bad_input!("is {other}"));
     }
     let expected = "safetensors, .npz, .npy or a zip file of torch.save";
     Err(bad_input!(
