@@ -291,3 +291,73 @@ fn a_folder_is_answered_with_what_it_holds() {
     let text = message(load_checked(folder.path(), &[]));
     assert!(text.contains("is a folder") && text.contains("config.yaml") && !text.contains('\n'), "{text}");
 }
+
+#[test]
+fn damaged_text_never_panics() {
+    // A linear congruential generator (Knuth's MMIX constants): the same damage on every machine.
+    let mut state = 1u64;
+    let mut below = |n: usize| {
+        state = state.wrapping_mul(6364136223846793005).wrapping_add(1442695040888963407);
+        (state >> 33) as usize % n
+    };
+    let pieces = [
+        ":",
+        "- ",
+        "{",
+        "[",
+        "'",
+        "\"",
+        "*a",
+        "&a ",
+        "!t ",
+        "|\n",
+        "\t",
+        "<<: ",
+        "? ",
+        "~",
+        ".inf",
+        "\u{e9}",
+        "type: lv\n",
+    ];
+    let (_folder, path) = folder(&[]);
+    let mut refused = 0;
+    for _ in 0..3000 {
+        let mut text = SOUND.to_string();
+        for _ in 0..1 + below(3) {
+            let at = below(text.len());
+            if !text.is_char_boundary(at) {
+                continue;
+            }
+            match below(3) {
+                0 => text.insert_str(at, pieces[below(pieces.len())]),
+                1 => drop(text.remove(at)),
+                _ => text.truncate(at + 1),
+            }
+        }
+        let _ = std::fs::remove_file(&path);
+        std::fs::write(&path, &text).unwrap();
+        if let Err(error) = load_checked(&path, &[]) {
+            refused += 1;
+            let line = error.to_string();
+            assert!(is_bad_input(&error) && !line.contains('\n') && line.contains("config.yaml"), "{text}\n{line}");
+        }
+    }
+    assert!(refused > 1000, "{refused} of 3000 refused");
+}
+
+#[test]
+fn large_and_deep_mistakes_get_short_answers() {
+    let long = format!("{SOUND}{}: 1\n", "k".repeat(1000));
+    let list = |last: &str| {
+        SOUND.replace("type: funnel", &format!("mean: [{}{last}]\n  type: gaussian", "0, ".repeat(100_000)))
+    };
+    let deep = format!("{}=1", vec!["a"; 30_000].join("."));
+    for (yaml, overrides, part) in [
+        (long, vec![], "unknown key 'kkk"),
+        (list("x"), vec![], "'target.mean.100000' must be a number"),
+        (SOUND.to_string(), vec![deep.as_str()], "deep"),
+    ] {
+        let text = message(from(&yaml, &overrides));
+        assert!(text.contains(part) && text.len() < 1000, "{}", &text[..text.len().min(2000)]);
+    }
+}

@@ -184,6 +184,21 @@ fn safetensors_come_back_as_written() {
 }
 
 #[test]
+fn no_header_length_is_taken_for_another_format() {
+    // A length of 0x280 bytes begins as a pickle does; one of 0x8b1f would as gzip does.
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("out.safetensors");
+    for len in [0x80u64, 0x280, 0x480, 0x8b1f, 0x4b50] {
+        let entry = r#"{"a":{"dtype":"U8","shape":[1],"data_offsets":[0,1]}}"#;
+        let mut bytes = len.to_le_bytes().to_vec();
+        bytes.extend(format!("{entry:len$}", len = len as usize).into_bytes());
+        bytes.push(7);
+        std::fs::write(&path, &bytes).unwrap();
+        assert_eq!(read_weights(&path).unwrap().tensors.len(), 1, "{len:#x}");
+    }
+}
+
+#[test]
 fn two_tensors_of_one_name_are_not_written() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("out.safetensors");

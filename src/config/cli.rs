@@ -5,7 +5,8 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use anyhow::Result;
-use clap::Args;
+use clap::error::ErrorKind;
+use clap::{Args, Parser};
 
 use super::wording;
 use crate::torch::error::is_bad_input;
@@ -17,12 +18,19 @@ pub struct Common {
     #[arg(value_name = "CONFIG")]
     pub config: PathBuf,
 
-    /// Keys to change, by dotted path; values are YAML: train.steps=100 loss.type=lv target.mean=[0,1]
-    #[arg(value_name = "KEY=VALUE")]
+    /// Keys to change, by dotted path; values are YAML: train.steps=100 loss.type=lv 'target.mean=\[0, 1\]'
+    #[arg(
+        value_name = "KEY=VALUE",
+        help = "Keys to change, by dotted path; values are YAML: train.steps=100 loss.type=lv 'target.mean=[0, 1]'"
+    )]
     pub overrides: Vec<String>,
 
-    /// Write to this folder instead of the next free one under runs/<task>/<config name>/
-    #[arg(long, value_name = "DIR")]
+    /// Write to this folder instead of the next free one under `runs/`
+    #[arg(
+        long,
+        value_name = "DIR",
+        help = "Write to this folder instead of the next under runs/<task>/<config name>/"
+    )]
     pub out: Option<PathBuf>,
 
     /// Where to compute: auto (the first GPU if there is one), cpu, cuda, or cuda:N
@@ -71,10 +79,33 @@ const FAILED: u8 = 1;
 const WRONG_INPUT: u8 = 2;
 const INTERRUPTED: u8 = 130;
 
+/// Parses the command line. Help and version end the process with status 0, a wrong argument with status 2 and one
+/// line.
+pub fn parse<T: Parser>() -> T {
+    T::try_parse().unwrap_or_else(|error| match error.kind() {
+        ErrorKind::DisplayHelp | ErrorKind::DisplayVersion | ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand => {
+            error.exit()
+        }
+        _ => {
+            eprintln!("{}", usage_line(&error));
+            std::process::exit(i32::from(WRONG_INPUT))
+        }
+    })
+}
+
+/// clap's complaint and its tip, without the usage below them.
+fn usage_line(error: &clap::Error) -> String {
+    let text = error.render().to_string();
+    let said = text.split("\nUsage:").next().unwrap_or_default();
+    let said = said.split("\nFor more information").next().unwrap_or_default();
+    format!("{} (--help tells more)", wording::one_line(said).trim_end_matches('.'))
+}
+
 /// Runs a binary's body: a failure, or a panic, becomes one line on stderr and an exit status.
-pub fn run(body: impl FnOnce() -> Result<()> + std::panic::UnwindSafe) -> ExitCode {
+pub fn run(body: impl FnOnce() -> Result<()>) -> ExitCode {
     one_line_panics();
-    match std::panic::catch_unwind(body) {
+    // Nothing that the body left half done is looked at again.
+    match std::panic::catch_unwind(std::panic::AssertUnwindSafe(body)) {
         Ok(result) => exit_code(result),
         Err(_) => ExitCode::from(FAILED),
     }
@@ -157,6 +188,36 @@ mod tests {
         assert_eq!(error_line(&error), "first: second line");
         let again = Err::<(), _>(anyhow!("same")).context("it is the same").unwrap_err();
         assert_eq!(error_line(&again), "it is the same");
+    }
+
+    #[derive(Debug, Parser)]
+    struct Example {
+        #[command(flatten)]
+        common: Common,
+    }
+
+    #[test]
+    fn options_and_overrides_may_be_mixed() {
+        let words = ["run", "a.yaml", "x=1", "--seed", "3", "y=-2", "--dry-run", "--threads", "2", "z=[1,2]"];
+        let common = Example::try_parse_from(words).unwrap().common;
+        assert_eq!(common.config, PathBuf::from("a.yaml"));
+        assert_eq!(common.all_overrides(), ["x=1", "y=-2", "z=[1,2]", "seed=3"]);
+        assert!(common.dry_run && !common.resume);
+        assert_eq!((common.device.as_str(), common.threads.map(|n| n.get())), ("auto", Some(2)));
+    }
+
+    #[test]
+    fn wrong_arguments_get_one_line() {
+        for (words, part) in [
+            (vec!["run"], "CONFIG"),
+            (vec!["run", "a.yaml", "--sed", "3"], "'--seed'"),
+            (vec!["run", "a.yaml", "--seed", "many"], "'many'"),
+            (vec!["run", "a.yaml", "--threads", "0"], "--threads"),
+        ] {
+            let line = usage_line(&Example::try_parse_from(words).unwrap_err());
+            assert!(line.starts_with("error: ") && line.contains(part) && !line.contains('\n'), "{line}");
+            assert!(!line.contains("Usage") && line.len() < 200, "{line}");
+        }
     }
 
     #[test]

@@ -117,7 +117,7 @@ impl Origin {
     }
 
     fn explain(&self, fault: &Fault) -> anyhow::Error {
-        let key = fault.path.join(".");
+        let key = wording::dotted(&fault.path);
         let value = tree::get(&self.source.value, &fault.path);
         let place = self.of(&fault.path);
         match &fault.what {

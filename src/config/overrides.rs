@@ -6,6 +6,9 @@ use serde_yaml::{Mapping, Value};
 use super::{source, tree, wording};
 use crate::bad_input;
 
+/// No config goes so deep.
+const MAX_DEPTH: usize = 32;
+
 /// One `a.b.c=value`; the value is YAML.
 #[derive(Debug, Clone)]
 pub struct Override {
@@ -23,6 +26,9 @@ impl Override {
         let path = tree::split(key.trim());
         if path.iter().any(|step| step.is_empty() || step.chars().any(char::is_whitespace)) {
             return Err(bad_input!("override '{text}': '{key}' is not a dotted key, such as train.steps"));
+        }
+        if path.len() > MAX_DEPTH {
+            return Err(bad_input!("override '{}': the key is more than {MAX_DEPTH} deep", wording::shorten(text)));
         }
         if path == ["extends"] {
             return Err(bad_input!("override '{text}': 'extends' belongs in a file; name that file as the config"));

@@ -14,9 +14,15 @@ pub fn one_line(text: &str) -> String {
     text.split_whitespace().collect::<Vec<_>>().join(" ")
 }
 
+/// A dotted key, in a length that a message can take.
+pub fn dotted(path: &[String]) -> String {
+    let key = path.join(".");
+    if key.len() > 200 { shorten(&key) } else { key }
+}
+
 /// `'a.b' ` or nothing for the whole document.
 pub fn quoted(path: &[String]) -> String {
-    if path.is_empty() { "the top level ".to_string() } else { format!("'{}' ", path.join(".")) }
+    if path.is_empty() { "the top level ".to_string() } else { format!("'{}' ", dotted(path)) }
 }
 
 /// A value as a person would name it.
@@ -32,7 +38,8 @@ pub fn describe(value: &Value) -> String {
     }
 }
 
-fn shorten(text: &str) -> String {
+/// The beginning of a text, as one line.
+pub fn shorten(text: &str) -> String {
     let text = one_line(text);
     match text.char_indices().nth(60) {
         Some((end, _)) => format!("{}...", &text[..end]),
@@ -136,7 +143,7 @@ pub fn mismatch(path: &[String], value: Option<&Value>, message: &str) -> String
 }
 
 fn prefix(path: &[String]) -> String {
-    if path.is_empty() { String::new() } else { format!("'{}': ", path.join(".")) }
+    if path.is_empty() { String::new() } else { format!("'{}': ", dotted(path)) }
 }
 
 /// What serde calls a type, in words.

@@ -5,6 +5,9 @@
 
 pub mod assign;
 pub mod atomic;
+pub mod checkpoint;
+pub mod environment;
+pub mod run_dir;
 pub mod table;
 pub mod tensors;
 pub mod weights;

@@ -30,8 +30,10 @@ impl<'a> Machine<'a> {
             let at = self.at;
             let opcode = self.take(1).map_or(0, |start| self.bytes[start]);
             if opcode == b'.' {
-                let root = self.stack.pop().ok_or_else(|| bad_input!("pickle ends without a value"))?;
-                return Ok((root, self.nodes));
+                return match (self.stack.as_slice(), self.marks.as_slice()) {
+                    (&[root], []) => Ok((root, self.nodes)),
+                    _ => Err(bad_input!("pickle ends with {} values, expected one", self.stack.len())),
+                };
             }
             if self.step(opcode).is_none() {
                 return Err(self.complaint(opcode, at));

@@ -6,7 +6,7 @@ use anyhow::Result;
 use tch::{Kind, Tensor};
 
 use super::pickle::{Node, Pickle, Value};
-use super::weights::{refused, tensor};
+use super::weights::{countable, refused, tensor};
 use super::zip::Archive;
 use crate::bad_input;
 
@@ -182,16 +182,14 @@ fn check_bounds(offset: i64, size: &[i64], stride: &[i64], len: i64) -> Result<(
     if size.len() != stride.len() {
         return Err(bad_input!("has {} sizes but {} strides", size.len(), stride.len()));
     }
-    let numel = size.iter().try_fold(1i64, |numel, extent| numel.checked_mul(*extent));
-    let numel = numel.filter(|numel| numel.checked_mul(16).is_some());
-    if numel == Some(0) && (0..=len).contains(&offset) {
+    if countable(size) && size.contains(&0) && (0..=len).contains(&offset) {
         return Ok(());
     }
     let last = size.iter().zip(stride).try_fold(offset, |last, (size, stride)| {
         (size - 1).checked_mul(*stride).and_then(|step| last.checked_add(step))
     });
-    match (numel, last) {
-        (Some(_), Some(last)) if offset >= 0 && last < len => Ok(()),
+    match last {
+        Some(last) if countable(size) && offset >= 0 && last < len => Ok(()),
         _ => Err(bad_input!("of shape {size:?} reaches past its storage of {len} elements")),
     }
 }

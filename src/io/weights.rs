@@ -95,12 +95,12 @@ fn read_content(path: &Path) -> Result<Content> {
         let name = path.file_stem().unwrap_or_default().to_string_lossy().to_string();
         return Ok(Content { tensors: vec![(name, tensor)], format: Format::Numpy, ..Content::default() });
     }
-    // After the magic numbers: a length alone says little.
-    if let Some(other) = other_kind(&head) {
-        return Err(bad_input!("is {other}"));
-    }
     if safetensors_file::is_one(&head, blob.len()) {
         return safetensors_file::read(&blob);
+    }
+    // Only now: the short ones among these are also the lengths of safetensors headers.
+    if let Some(other) = other_kind(&head) {
+        return Err(bad_input!("is {other}"));
     }
     let expected = "safetensors, .npz, .npy or a zip file of torch.save";
     Err(bad_input!(
@@ -147,10 +147,16 @@ fn other_kind(head: &[u8]) -> Option<&'static str> {
 pub(super) fn tensor(bytes: &[u8], shape: &[i64], kind: Kind) -> Result<Tensor> {
     let width = kind.elt_size_in_bytes();
     let wanted = shape.iter().try_fold(width, |bytes, extent| bytes.checked_mul(usize::try_from(*extent).ok()?));
-    if wanted != Some(bytes.len()) {
+    if wanted != Some(bytes.len()) || !countable(shape) {
         return Err(bad_input!("shape {shape:?} of {kind:?} does not fit its {} bytes", bytes.len()));
     }
     Tensor::f_from_data_size(bytes, shape, kind).map_err(refused)
+}
+
+/// Whether strides over this shape fit libtorch's 64 bits, empty axes or not.
+pub(super) fn countable(shape: &[i64]) -> bool {
+    let most = shape.iter().try_fold(16i64, |bytes, extent| bytes.checked_mul((*extent).max(1)));
+    most.is_some()
 }
 
 /// What libtorch would not do with a file's tensor.

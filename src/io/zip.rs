@@ -23,7 +23,8 @@ const END64: &[u8] = b"PK\x06\x06";
 const DIRECTORY_ENTRY: &[u8] = b"PK\x01\x02";
 const STORED: u64 = 0;
 const DEFLATED: u64 = 8;
-/// Deflate shrinks no further than 1032:1; masks of zeros come near that, and so do archives made to fill memory.
+/// Deflate shrinks no further than this. Masks of zeros come near it, and so do archives made to fill memory.
+const DEFLATE_RATIO: u64 = 1032;
 const LARGEST_INFLATED: u64 = 256 << 20;
 const LARGEST_RATIO: u64 = 100;
 
@@ -112,6 +113,8 @@ fn directory(blob: &Blob) -> Result<(u64, u64)> {
     let end = end.ok_or_else(|| bad_input!("zip archive is cut short: it has no directory at its end"))?;
     let field = |at| number::<4>(&tail, end + at).ok_or_else(|| bad_input!("zip archive is cut short"));
     let (len, offset) = (field(12)?, field(16)?);
+    let comment = number::<2>(&tail, end + 20).and_then(|len| tail.get(end + END_LEN as usize..)?.get(..len as usize));
+    comment.ok_or_else(|| bad_input!("zip archive is cut short in its last bytes"))?;
 
     // A locator right before the end says that the directory's place is in a zip64 record.
     let locator = end.checked_sub(20).map(|at| &tail[at..]).filter(|bytes| bytes.starts_with(END64_LOCATOR));
@@ -168,8 +171,11 @@ fn check_sizes(entries: &[Entry], file_len: u64) -> Result<()> {
 
 fn inflate(entry: &Entry, packed: &[u8]) -> Result<Vec<u8>> {
     let name = &entry.name;
-    // Memory grows with what comes out, not with what is claimed; one byte too many tells a wrong claim.
-    let mut bytes = Vec::new();
+    if entry.size > entry.packed.saturating_mul(DEFLATE_RATIO) {
+        return Err(bad_input!("zip entry '{name}' claims to inflate from {} to {} bytes", entry.packed, entry.size));
+    }
+    // One byte too many tells a wrong claim.
+    let mut bytes = Vec::with_capacity(usize::try_from(entry.size + 1)?);
     let inflated = flate2::read::DeflateDecoder::new(packed).take(entry.size + 1).read_to_end(&mut bytes);
     inflated.map_err(|error| bad_input!("zip entry '{name}' does not inflate ({error})"))?;
     if bytes.len() as u64 != entry.size {
