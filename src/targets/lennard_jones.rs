@@ -13,12 +13,13 @@ use crate::config::check;
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum LennardJonesVariant {
-    /// Ordered pairs and `r^2 + 1e-6`, so `2 sum_{i<j} (r^-12 - 2 r^-6) + 1/2 sum |x - com|^2`: bgflow, DEM (Akhound-Sadegh et al.,
-    /// ICML 2024) and the adjoint samplers' code. The Monte Carlo data in circulation belong to this one.
+    /// Ordered pairs and `r^2 + 1e-6`, so `2 sum_{i<j} (r^-12 - 2 r^-6) + 1/2 sum |x - com|^2`: bgflow, DEM
+    /// (Akhound-Sadegh et al., ICML 2024) and the adjoint samplers' code. The Monte Carlo data in circulation belong
+    /// to this one.
     #[default]
     Dem,
-    /// Unordered pairs and plain distances: `sum_{i<j} (r^-12 - 2 r^-6) + 1/2 sum |x - com|^2` (Midgley et al., "SE(3) equivariant
-    /// augmented coupling flows", NeurIPS 2023).
+    /// Unordered pairs and plain distances: `sum_{i<j} (r^-12 - 2 r^-6) + 1/2 sum |x - com|^2` (Midgley et al.,
+    /// "SE(3) equivariant augmented coupling flows", NeurIPS 2023).
     Eacf,
     /// `2 sum_{i<j} (r^-12 - 2 r^-6) + 1/4 sum |x - com|^2`: the code of the rKL-LD paper, plain distances.
     DdsOptim,

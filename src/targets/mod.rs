@@ -8,6 +8,7 @@ pub mod double_well;
 pub mod funnel;
 pub mod gaussian;
 pub mod gmm;
+pub mod inspect;
 pub mod lennard_jones;
 pub mod lgcp;
 pub mod logistic;
@@ -18,6 +19,7 @@ mod pairs;
 pub mod phi4;
 pub mod prng;
 mod quartic;
+mod regression_data;
 pub mod seeds;
 mod support;
 

@@ -1,4 +1,5 @@
 //! Every density of `configs/density/` under its name, built without files outside the repository.
+#![allow(dead_code)] // each test file is a crate of its own and uses a part
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
