@@ -1,1 +1,21 @@
-//! See the table in the crate's documentation.
+//! What is measured: figures of samples and log-weights, from plain tensors.
+//!
+//! | file | figures |
+//! |---|---|
+//! | [`weights`] | ELBO, EUBO, log Z (reverse and forward), ESS, with standard errors |
+//! | [`sinkhorn`] | Sinkhorn divergences by the name of their convention, exact W2 |
+//! | [`mmd`] | maximum mean discrepancy, two kernels |
+//! | [`modes`] | mode weights, entropic mode coverage (EMC) |
+//! | [`energy`] | Wasserstein distances of energies, moments of coordinates |
+//! | [`assignment`], [`pairwise`] | the optimal matching and the distances they stand on |
+//!
+//! Points are `[N, D]` of any float kind and device; results are `f64`. Nothing here tracks gradients or draws random
+//! numbers. Degenerate input (NaN, infinities, empty sets) gives NaN figures that a table can show, not an error.
+
+pub mod assignment;
+pub mod energy;
+pub mod mmd;
+pub mod modes;
+pub mod pairwise;
+pub mod sinkhorn;
+pub mod weights;
