@@ -6,8 +6,11 @@
 
 pub mod check;
 pub mod cli;
+mod flat;
 pub mod load;
 pub mod sweep;
+
+pub use flat::{flat, to_yaml, yaml_to_json};
 
 mod fault;
 mod overrides;

@@ -3,7 +3,7 @@
 use anyhow::Result;
 use serde::{Deserialize, Serialize};
 
-use crate::bad_input;
+use crate::config::check;
 
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "type", rename_all = "snake_case", deny_unknown_fields)]
@@ -64,21 +64,12 @@ impl LossConfig {
 
     pub fn validate(&self) -> Result<()> {
         match self {
-            LossConfig::Rkl { segment } if !(1..=1_000_000).contains(segment) => {
-                Err(bad_input!("loss.segment: found {segment}, expected a whole number from 1"))
+            LossConfig::Rkl { segment } => check::in_range("loss.segment", *segment, 1, 1_000_000),
+            LossConfig::Tb { log_z_learning_rate, log_z_init } => {
+                check::positive("loss.log_z_learning_rate", *log_z_learning_rate)?;
+                check::finite("loss.log_z_init", *log_z_init)
             }
-            LossConfig::Tb { log_z_learning_rate: rate, log_z_init: init } => {
-                if !(rate.is_finite() && *rate > 0.0) {
-                    return Err(bad_input!("loss.log_z_learning_rate: found {rate}, expected a positive number"));
-                }
-                if !init.is_finite() {
-                    return Err(bad_input!("loss.log_z_init: found {init}, expected a finite number"));
-                }
-                Ok(())
-            }
-            LossConfig::Subtb { lambda, .. } if !(lambda.is_finite() && *lambda > 0.0) => {
-                Err(bad_input!("loss.lambda: found {lambda}, expected a positive number"))
-            }
+            LossConfig::Subtb { lambda, .. } => check::positive("loss.lambda", *lambda),
             _ => Ok(()),
         }
     }

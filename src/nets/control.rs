@@ -6,7 +6,7 @@ use tch::Tensor;
 
 use super::pis_grad::PisGrad;
 use super::vanilla::Vanilla;
-use crate::bad_input;
+use crate::config::check;
 use crate::torch::params::Scope;
 
 /// Bound on the guide before the gain multiplies it, and on the control itself (PIS code).
@@ -70,16 +70,11 @@ fn yes() -> bool {
 impl NetConfig {
     pub fn validate(&self) -> Result<()> {
         let (NetConfig::PisGrad { hidden, layers, .. } | NetConfig::Vanilla { hidden, layers, .. }) = self;
-        for (key, value, most) in [("hidden", *hidden, 8192), ("layers", *layers, 64)] {
-            if !(1..=most).contains(&value) {
-                return Err(bad_input!("net.{key}: found {value}, expected a whole number from 1 to {most}"));
-            }
-        }
+        check::in_range("net.hidden", *hidden, 1, 8192)?;
+        check::in_range("net.layers", *layers, 1, 64)?;
         match self {
-            NetConfig::PisGrad { gain_bias, .. } if !gain_bias.is_finite() => {
-                Err(bad_input!("net.gain_bias: found {gain_bias}, expected a finite number"))
-            }
-            _ => Ok(()),
+            NetConfig::PisGrad { gain_bias, .. } => check::finite("net.gain_bias", *gain_bias),
+            NetConfig::Vanilla { .. } => Ok(()),
         }
     }
 

@@ -51,7 +51,10 @@ impl Rule {
         let (rates, decay) = match self {
             Rule::Adam(c) | Rule::AdamW(c) | Rule::RAdam(c) => {
                 if !(c.eps.is_finite() && c.eps > 0.0) {
-                    return Err(bad_input!("train.optimizer.eps: found {}, expected a positive number", c.eps));
+                    return Err(bad_input!(
+                        "'train.optimizer.eps' is out of range: found {}, expected a positive number",
+                        c.eps
+                    ));
                 }
                 (vec![("beta1", c.beta1), ("beta2", c.beta2)], c.weight_decay)
             }
@@ -59,11 +62,15 @@ impl Rule {
         };
         for (key, rate) in rates {
             if !(0.0..1.0).contains(&rate) {
-                return Err(bad_input!("train.optimizer.{key}: found {rate}, expected at least 0 and less than 1"));
+                return Err(bad_input!(
+                    "'train.optimizer.{key}' is out of range: found {rate}, expected at least 0 and less than 1"
+                ));
             }
         }
         if !(decay.is_finite() && decay >= 0.0) {
-            return Err(bad_input!("train.optimizer.weight_decay: found {decay}, expected 0 or a positive number"));
+            return Err(bad_input!(
+                "'train.optimizer.weight_decay' is out of range: found {decay}, expected 0 or a positive number"
+            ));
         }
         Ok(())
     }
@@ -141,6 +148,11 @@ impl Optimizer {
             }
         }
         StepReport { grad_norm, skipped: false }
+    }
+
+    /// [`step`](Self::step), skipped if the loss was not finite.
+    pub fn step_if(&mut self, finite: bool, rate_factor: f64, clip: Option<f64>) -> StepReport {
+        if finite { self.step(rate_factor, clip) } else { StepReport { grad_norm: f64::NAN, skipped: true } }
     }
 
     /// The state as named tensors: `m.NAME`, `v.NAME` and `steps`.

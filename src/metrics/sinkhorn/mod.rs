@@ -89,14 +89,14 @@ impl SinkhornConfig {
 
     /// Refuses impossible values, naming the key.
     pub fn validate(&self) -> anyhow::Result<()> {
-        if !(self.epsilon > 0.0 && self.epsilon.is_finite()) {
-            return Err(bad_input!("sinkhorn.epsilon: found {}, expected a positive number", self.epsilon));
-        }
-        if self.threshold.is_some_and(|t| t.is_nan() || t <= 0.0) {
-            return Err(bad_input!("sinkhorn.threshold: found {:?}, expected a positive number", self.threshold));
-        }
+        let positive = |key: &str, value: f64| {
+            let wrong = || bad_input!("'eval.sinkhorn.{key}' must be a positive number, found {value}");
+            if value > 0.0 && value.is_finite() { Ok(()) } else { Err(wrong()) }
+        };
+        positive("epsilon", self.epsilon)?;
+        self.threshold.map_or(Ok(()), |threshold| positive("threshold", threshold))?;
         if self.max_iterations == Some(0) {
-            return Err(bad_input!("sinkhorn.max_iterations: found 0, expected at least 1"));
+            return Err(bad_input!("'eval.sinkhorn.max_iterations' must be 1 or larger, found 0"));
         }
         Ok(())
     }

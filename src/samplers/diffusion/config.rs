@@ -4,6 +4,7 @@ use anyhow::Result;
 use serde::{Deserialize, Serialize};
 
 use crate::bad_input;
+use crate::config::check;
 
 /// The sampler.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -154,14 +155,14 @@ impl ProcessConfig {
         if !allowed.contains(&name.as_str()) {
             let kind = plain_name(&self.kind);
             return Err(bad_input!(
-                "process.form: '{name}' is not published for {kind}; expected {}",
+                "'process.form': {name} is not published for {kind}; expected {}",
                 allowed.join(" or ")
             ));
         }
         let continuous = self.rnd == RndForm::Continuous;
         if continuous && !(self.kind == Kind::Dis && form == Form::BeyondElbos) {
             return Err(bad_input!(
-                "process.rnd: 'continuous' belongs to type dis in form beyond_elbos; expected kernels"
+                "'process.rnd': continuous belongs to type dis in form beyond_elbos; expected kernels"
             ));
         }
         Ok(())
@@ -170,16 +171,9 @@ impl ProcessConfig {
 
 impl Process {
     fn check(&self) -> Result<()> {
-        if !(1..=100_000).contains(&self.num_steps) {
-            let found = self.num_steps;
-            return Err(bad_input!("process.num_steps: found {found}, expected a whole number from 1 to 100000"));
-        }
-        for (key, value) in [("noise", self.noise), ("prior_std", self.prior_std)] {
-            if !(value.is_finite() && value > 0.0) {
-                return Err(bad_input!("process.{key}: found {value}, expected a positive number"));
-            }
-        }
-        Ok(())
+        check::in_range("process.num_steps", self.num_steps, 1, 100_000)?;
+        check::positive("process.noise", self.noise)?;
+        check::positive("process.prior_std", self.prior_std)
     }
 }
 
