@@ -1,68 +1,225 @@
-use sampler::losses::LossConfig;
-use sampler::nets::NetConfig;
-use sampler::samplers::*;
-use sampler::targets::*;
-use sampler::torch::optim::*;
-use sampler::train::bridge::objective::BridgeObjective;
-use tch::*;
-struct Funnel;
-impl Target for Funnel {
-    fn dim(&self) -> i64 {
-        10
+//! `bridge`: train, sample, evaluate, compare and time diffusion-bridge samplers.
+
+use std::path::PathBuf;
+use std::process::{Command, ExitCode};
+use std::time::Instant;
+
+use anyhow::{Context, Result};
+use clap::{Args, Parser, Subcommand};
+use sampler::bad_input;
+use sampler::config::cli::{self, Common};
+use sampler::config::{load, sweep, to_yaml};
+use sampler::io::atomic::write_atomic;
+use sampler::io::tensors::write_tensors;
+use sampler::log::progress::Terminal;
+use sampler::torch::device;
+use sampler::train::bridge::{BridgeConfig, bench, build, compare, stored};
+use sampler::train::run::Plan;
+use sampler::train::{Run, train};
+
+/// Diffusion-bridge samplers: PIS, DDS, DIS, CMCD and DBS under any of the losses rkl, rkl_ld, lv, tb, vargrad, subtb.
+///
+/// Every key and its default: docs/bridge.md, or `bridge train CONFIG --dry-run`.
+#[derive(Parser)]
+#[command(version, after_help = EXAMPLES)]
+struct Cli {
+    #[command(subcommand)]
+    verb: Verb,
+}
+
+const EXAMPLES: &str = "Examples:
+  bridge train configs/bridge/seeds_quick.yaml
+  bridge train configs/bridge/funnel_quick.yaml seed=0,1,2 loss.type=rkl_ld,lv
+  bridge train configs/bridge/seeds_quick.yaml --resume
+  bridge compare runs/bridge/funnel_quick
+  bridge sample runs/bridge/seeds_quick/000-seed0 --n 10000 --out samples.safetensors
+  bridge bench --json";
+
+#[derive(Subcommand)]
+enum Verb {
+    /// Train a sampler (a comma in an override makes a sweep: one run each) and measure it
+    Train(Common),
+    /// Measure the newest checkpoint of a run again, under any eval.* overrides
+    Eval(OfRun),
+    /// Draw weighted samples from the newest checkpoint of a run
+    Sample(SampleArgs),
+    /// Print and write mean ± standard error over seeds for the settings in which runs differ
+    Compare(CompareArgs),
+    /// Time training updates beside the papers' own code
+    Bench(BenchArgs),
+}
+
+#[derive(Args)]
+struct OfRun {
+    /// A run folder
+    run: PathBuf,
+    /// Keys to change
+    #[arg(value_name = "KEY=VALUE")]
+    overrides: Vec<String>,
+    /// auto, cpu, cuda or cuda:N
+    #[arg(long, default_value = "auto")]
+    device: String,
+}
+
+#[derive(Args)]
+struct SampleArgs {
+    #[command(flatten)]
+    of: OfRun,
+    /// Number of samples
+    #[arg(long, default_value_t = 10_000, value_parser = clap::value_parser!(i64).range(1..))]
+    n: i64,
+    /// Where to write x [N, D] and log_weight [N] (safetensors)
+    #[arg(long)]
+    out: PathBuf,
+}
+
+#[derive(Args)]
+struct CompareArgs {
+    /// Run folders, or folders that hold run folders
+    #[arg(required = true)]
+    runs: Vec<PathBuf>,
+    /// Folder for compare.md, compare.csv and compare.png
+    #[arg(long, default_value = "runs/compare")]
+    out: PathBuf,
+}
+
+#[derive(Args)]
+struct BenchArgs {
+    /// Print a JSON array and nothing else
+    #[arg(long)]
+    json: bool,
+    /// Updates timed a row (after two that are not)
+    #[arg(long, default_value_t = 5, value_parser = clap::value_parser!(u32).range(1..))]
+    updates: u32,
+    /// auto, cpu, cuda or cuda:N
+    #[arg(long, default_value = "cpu")]
+    device: String,
+    /// CPU threads
+    #[arg(long)]
+    threads: Option<std::num::NonZeroUsize>,
+    /// Measure this row alone, in this process
+    #[arg(long, hide = true)]
+    row: Option<usize>,
+}
+
+fn main() -> ExitCode {
+    let started = Instant::now();
+    cli::run(move || match Cli::parse().verb {
+        Verb::Train(common) => train_all(&common),
+        Verb::Eval(args) => evaluate(&args),
+        Verb::Sample(args) => sample(&args),
+        Verb::Compare(args) => compare_runs(&args),
+        Verb::Bench(args) => time_updates(&args, started),
+    })
+}
+
+/// Every run of a sweep, one after the other.
+fn train_all(common: &Common) -> Result<()> {
+    let runs = sweep::runs(&common.all_overrides())?;
+    if runs.len() > 1 && common.out.is_some() {
+        return Err(bad_input!(
+            "--out names one folder, but the overrides ask for {} runs; leave --out away",
+            runs.len()
+        ));
     }
-    fn log_prob(&self, x: &Tensor) -> Tensor {
-        let v = x.select(1, 0);
-        let y = x.narrow(1, 1, 9);
-        v.square() / -18.0 - &v * 4.5 - y.square().sum_dim_intlist(-1, false, x.kind()) * (-&v).exp() * 0.5
+    // A slip in the last run of a sweep is reported before the first one starts.
+    let loaded = runs.iter().map(|overrides| load_config(common, overrides)).collect::<Result<Vec<_>>>()?;
+    if common.dry_run {
+        let texts = loaded.iter().map(|(config, _)| to_yaml(config)).collect::<Result<Vec<_>>>()?;
+        print!("{}", texts.join("---\n"));
+        return Ok(());
     }
-    fn score(&self, x: &Tensor) -> Tensor {
-        let v = x.narrow(1, 0, 1);
-        let y = x.narrow(1, 1, 9);
-        let w = (-&v).exp();
-        let s = y.square().sum_dim_intlist(-1, true, x.kind()) * &w * 0.5 - 4.5 - &v / 9.0;
-        Tensor::cat(&[s, -y * w], 1)
+    set_threads(common.threads);
+    for (config, name) in &loaded {
+        train_one(common, config, name)?;
+    }
+    Ok(())
+}
+
+fn load_config(common: &Common, overrides: &[String]) -> Result<(BridgeConfig, String)> {
+    let mut loaded = load::load::<BridgeConfig>(&common.config, overrides)?;
+    let checked = loaded.value.validate();
+    checked.map_err(|error| loaded.locate(error))?;
+    Ok((loaded.value, loaded.name))
+}
+
+fn train_one(common: &Common, config: &BridgeConfig, name: &str) -> Result<()> {
+    let (device, reason) = device::select(&common.device)?;
+    let mut objective = build(config, device)?;
+    let yaml = to_yaml(config)?;
+    let plan = Plan {
+        task: "bridge",
+        name,
+        yaml: &yaml,
+        seed: config.seed,
+        out: common.out.as_deref(),
+        resume: common.resume,
+        device: &device::describe(device),
+        keep_checkpoints: config.train.keep_checkpoints,
+    };
+    let (mut run, checkpoint) = Run::open(&plan)?;
+    if let Some(reason) = reason {
+        run.terminal.line(&format!("computing on the CPU: {reason}"));
+    }
+    for warning in config.warnings()? {
+        run.terminal.line(&format!("warning: {warning}"));
+    }
+    train(&mut objective, &config.train, &mut run, checkpoint)?;
+    Ok(())
+}
+
+fn set_threads(threads: Option<std::num::NonZeroUsize>) {
+    if let Some(threads) = threads {
+        tch::set_num_threads(threads.get() as i32);
     }
 }
-fn main() {
-    let a: Vec<String> = std::env::args().collect();
-    let threads: i32 = a[1].parse().unwrap();
-    let chunk: i64 = a[2].parse().unwrap();
-    let loss: LossConfig = serde_json::from_str(&format!("{{\"type\":\"{}\"}}", a[3])).unwrap();
-    let process: ProcessConfig = serde_json::from_str(&format!("{{\"type\":\"{}\"}}", a[4])).unwrap();
-    tch::set_num_threads(threads);
-    tch::manual_seed(0);
-    let net: NetConfig = serde_json::from_str("{\"type\":\"pis_grad\"}").unwrap();
-    let s = DiffusionSampler::new(&process, &net, 10, Kind::Float, Device::Cpu).unwrap();
-    println!("params {}", s.params.count());
-    let named = s.params.named();
-    let mut o = BridgeObjective::new(s, Counted::new(Box::new(Funnel)), loss, 2000, chunk);
-    let groups = vec![Group { name: "all".into(), learning_rate: 1e-3, params: named }];
-    let mut opt = Optimizer::new(Rule::RAdam(Moments::default()), groups);
-    let cpu = || unsafe {
-        let mut u: libc::rusage = std::mem::zeroed();
-        libc::getrusage(0, &mut u);
-        (
-            u.ru_utime.tv_sec as f64
-                + u.ru_utime.tv_usec as f64 * 1e-6
-                + u.ru_stime.tv_sec as f64
-                + u.ru_stime.tv_usec as f64 * 1e-6,
-            u.ru_maxrss,
-        )
-    };
-    for i in 0..12 {
-        let t = std::time::Instant::now();
-        let c = cpu().0;
-        opt.zero_grad();
-        let u = o.accumulate();
-        let r = opt.step(1.0, Some(1.0));
-        println!(
-            "{i} loss {:.4} elbo {:.4} grad {:.3} wall {:.3} cpu {:.3} rss {}",
-            u.loss,
-            u.elbo,
-            r.grad_norm,
-            t.elapsed().as_secs_f64(),
-            cpu().0 - c,
-            cpu().1 / 1024
-        );
+
+fn evaluate(args: &OfRun) -> Result<()> {
+    let (device, _) = device::select(&args.device)?;
+    let mut stored = stored::open(&args.run, &args.overrides, device)?;
+    let figures = stored.evaluate()?;
+    Terminal::new().result(&stored::table(&figures).to_text());
+    Ok(())
+}
+
+fn sample(args: &SampleArgs) -> Result<()> {
+    let (device, _) = device::select(&args.of.device)?;
+    let mut stored = stored::open(&args.of.run, &args.of.overrides, device)?;
+    let drawn = stored.sample(args.n);
+    write_tensors(&args.out, &[("x", &drawn.x), ("log_weight", &drawn.log_weight)], &Default::default())
+}
+
+fn compare_runs(args: &CompareArgs) -> Result<()> {
+    let groups = compare::group(&compare::find_runs(&args.runs)?)?;
+    let table = compare::table(&groups);
+    std::fs::create_dir_all(&args.out).with_context(|| format!("{}: cannot make the folder", args.out.display()))?;
+    write_atomic(&args.out.join("compare.md"), table.to_markdown().as_bytes())?;
+    write_atomic(&args.out.join("compare.csv"), table.to_csv().as_bytes())?;
+    compare::picture(&groups)?.save(&args.out.join("compare.png"))?;
+    let mut terminal = Terminal::new();
+    terminal.result(&table.to_text());
+    terminal.line(&format!("written: {0}/compare.md, {0}/compare.csv, {0}/compare.png", args.out.display()));
+    Ok(())
+}
+
+/// Each row in a process of its own.
+fn time_updates(args: &BenchArgs, started: Instant) -> Result<()> {
+    if let Some(row) = args.row {
+        set_threads(args.threads);
+        let (device, _) = device::select(&args.device)?;
+        println!("{}", serde_json::to_string(&bench::measure(row, args.updates, device, started)?)?);
+        return Ok(());
     }
+    let mut rows: Vec<bench::Row> = Vec::new();
+    for index in 0..bench::count() {
+        let mut child = Command::new(std::env::current_exe()?);
+        child.args(["bench", "--row", &index.to_string(), "--updates", &args.updates.to_string()]);
+        child.args(["--device", &args.device]);
+        child.args(args.threads.map(|n| format!("--threads={n}")));
+        let output = child.stderr(std::process::Stdio::inherit()).output()?;
+        rows.push(serde_json::from_slice(&output.stdout).with_context(|| format!("row {index} failed"))?);
+    }
+    let text = if args.json { serde_json::to_string_pretty(&rows)? } else { bench::table(&rows).to_text() };
+    Terminal::new().result(&text);
+    Ok(())
 }

@@ -248,7 +248,7 @@ fn trajectory_and_sub_trajectory_balance_are_stationary_only_at_balance() {
         let mut objective = BridgeObjective::new(sampler, Counted::new(Box::new(Quartic)), loss, 16, 8);
         let value = |objective: &mut BridgeObjective| {
             tch::manual_seed(1);
-            objective.accumulate().loss
+            objective.update().loss
         };
         let before = value(&mut objective);
         // One small step of gradient descent on the same batch lowers the loss by about rate · |g|².

@@ -1,3 +1,14 @@
 //! What runs the show: objectives and the loop that minimises them.
 
 pub mod bridge;
+pub mod config;
+pub mod lr_schedule;
+pub mod objective;
+pub mod run;
+pub mod stop;
+pub mod trainer;
+
+pub use config::TrainConfig;
+pub use objective::{Cost, Evaluation, Objective};
+pub use run::Run;
+pub use trainer::train;

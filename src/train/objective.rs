@@ -17,6 +17,9 @@ pub struct Cost {
     pub network_calls: u64,
 }
 
+/// All lines of `metrics.jsonl`.
+pub type History = Vec<std::collections::BTreeMap<String, f64>>;
+
 /// What an evaluation found.
 #[derive(Default)]
 pub struct Evaluation {
@@ -46,7 +49,7 @@ pub trait Objective {
     fn evaluate(&mut self, last: bool) -> Result<Evaluation>;
 
     /// Pictures of the whole run, drawn at its end from `metrics.jsonl` and the final model.
-    fn pictures(&mut self, history: &crate::log::jsonl::History) -> Result<Vec<(String, Picture)>>;
+    fn pictures(&mut self, history: &History) -> Result<Vec<(String, Picture)>>;
 
     fn cost(&self) -> Cost;
 

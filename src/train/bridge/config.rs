@@ -102,7 +102,7 @@ impl BridgeConfig {
         let continuous = process.rnd == crate::samplers::diffusion::RndForm::Continuous;
         if matches!(self.loss, LossConfig::Subtb { .. }) && continuous {
             return Err(bad_input!(
-                "loss.type: 'subtb' needs a density for every sub-path, which the continuous-time RND has not; \
+                "'loss.type': subtb needs a density for every sub-path, which the continuous-time RND has not; \
                  set process.rnd=kernels or another loss"
             ));
         }

@@ -1,7 +1,11 @@
 //! One update of a bridge sampler: simulate, weigh, back-propagate.
 
+use anyhow::Result;
 use tch::{Kind, Tensor};
 
+use super::config::EvalConfig;
+use super::{evaluate, pictures};
+use crate::log::plot::Picture;
 use crate::losses::log_variance::log_variance;
 use crate::losses::reverse_kl::log_derivative;
 use crate::losses::sub_trajectory::sub_trajectory_balance;
@@ -12,7 +16,11 @@ use crate::samplers::DiffusionSampler;
 use crate::samplers::gradient::{along_detached, through_path};
 use crate::samplers::path::{Path, Tables};
 use crate::samplers::rollout::{Keep, rollout};
-use crate::targets::{Counted, Target};
+use crate::targets::{Calls, Counted, Target};
+use crate::torch::optim::Group;
+use crate::torch::params::Params;
+use crate::train::config::TrainConfig;
+use crate::train::objective::{Cost, Evaluation, History, Objective};
 
 /// A sampler, its target, and the loss that joins them.
 pub struct BridgeObjective {
@@ -21,7 +29,10 @@ pub struct BridgeObjective {
     pub loss: LossConfig,
     pub batch: i64,
     pub chunk_rows: i64,
-    pub network_calls: u64,
+    pub eval: EvalConfig,
+    network_calls: u64,
+    /// Samples and reference of the last evaluation, for the pictures at the end.
+    last_samples: Option<Evaluation>,
     /// Learned log Z of trajectory balance, `[1]`.
     log_z: Option<Tensor>,
     /// Learned log-flow of sub-trajectory balance.
@@ -46,7 +57,8 @@ impl BridgeObjective {
             _ => (None, None),
         };
         let log_z = log_z.map(|value| root.sub("loss").parameter("log_z", value));
-        Self { sampler, target, loss, batch, chunk_rows, network_calls: 0, log_z, flow }
+        let eval = EvalConfig::default();
+        Self { sampler, target, loss, batch, chunk_rows, eval, network_calls: 0, last_samples: None, log_z, flow }
     }
 
     fn log_flow(sampler: &DiffusionSampler) -> LogFlow {
@@ -55,7 +67,7 @@ impl BridgeObjective {
     }
 
     /// Simulates a batch and accumulates the loss's gradient in the parameters. Draws from libtorch's generator.
-    pub fn accumulate(&mut self) -> Update {
+    pub fn update(&mut self) -> Update {
         let tables = Tables::new(&self.sampler);
         let states = self.sampler.process.num_steps as u64 + 1;
         let calls = self.batch as u64 * tables.networks() * states;
@@ -112,5 +124,71 @@ impl BridgeObjective {
         first += &path.log_prior;
         learned.select(0, steps).copy_(&path.log_target);
         learned
+    }
+}
+
+impl Objective for BridgeObjective {
+    fn params(&self) -> &Params {
+        &self.sampler.params
+    }
+
+    /// Network; interpolation; prior and noise; what the loss owns. Frozen parameters are in none.
+    fn groups(&self, config: &TrainConfig) -> Vec<Group> {
+        let sde_rate = config.sde_learning_rate.unwrap_or(config.learning_rate);
+        let log_z_rate = match self.loss {
+            LossConfig::Tb { log_z_learning_rate, .. } => log_z_learning_rate,
+            _ => config.learning_rate,
+        };
+        let groups = [
+            ("net", vec!["net."], config.learning_rate),
+            ("interpolation", vec!["interpolation."], config.interpolation_learning_rate.unwrap_or(sde_rate)),
+            ("sde", vec!["prior.", "noise."], sde_rate),
+            ("loss", vec!["loss."], log_z_rate),
+        ];
+        let group = |(name, prefixes, learning_rate): (&str, Vec<&str>, f64)| {
+            let mut params: Vec<_> = prefixes.iter().flat_map(|prefix| self.sampler.params.under(prefix)).collect();
+            params.retain(|(_, p)| p.requires_grad());
+            Group { name: name.into(), learning_rate, params }
+        };
+        groups.into_iter().map(group).filter(|group| !group.params.is_empty()).collect()
+    }
+
+    fn accumulate(&mut self) -> Result<Vec<(&'static str, f64)>> {
+        let update = self.update();
+        Ok(vec![("train/loss", update.loss), ("train/elbo", update.elbo)])
+    }
+
+    fn evaluate(&mut self, last: bool) -> Result<Evaluation> {
+        let mut evaluation = evaluate::evaluate(&self.sampler, &self.target, &self.eval, last)?;
+        if let Some(log_z) = &self.log_z {
+            evaluation.scalars.push(("eval/log_z_learned".into(), log_z.double_value(&[0])));
+        }
+        if last {
+            let tensors = evaluation.tensors.iter().map(|(name, t)| (name.clone(), t.shallow_clone())).collect();
+            self.last_samples = Some(Evaluation { tensors, ..Evaluation::default() });
+        }
+        Ok(evaluation)
+    }
+
+    fn pictures(&mut self, history: &History) -> Result<Vec<(String, Picture)>> {
+        let mut all = pictures::curves(history, &self.target)?;
+        all.extend(pictures::schedule(&self.sampler)?);
+        let samples = self.last_samples.take().unwrap_or_default();
+        let find = |name: &str| samples.tensors.iter().find(|(n, _)| n == name).map(|(_, t)| t);
+        if let (Some(x), Some(log_weight)) = (find("x"), find("log_weight")) {
+            all.push(("marginals".into(), pictures::marginals(x, find("reference"))?));
+            all.push(("log_weights".into(), pictures::log_weights(log_weight, self.target.log_z())?));
+        }
+        Ok(all)
+    }
+
+    fn cost(&self) -> Cost {
+        Cost { target_calls: self.target.calls().total(), network_calls: self.network_calls }
+    }
+
+    fn set_cost(&mut self, cost: Cost) {
+        // The split into densities and scores is not saved: the sum is what is reported.
+        self.target.set_calls(Calls { log_prob: 0, score: cost.target_calls });
+        self.network_calls = cost.network_calls;
     }
 }

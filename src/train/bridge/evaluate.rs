@@ -1,0 +1,120 @@
+//! Measuring a bridge sampler.
+
+use anyhow::Result;
+use tch::{Kind, Tensor};
+
+use super::config::{Distances, EvalConfig};
+use crate::metrics::mmd::mmd;
+use crate::metrics::modes::Modes;
+use crate::metrics::sinkhorn::sinkhorn;
+use crate::metrics::weights::{Forward, Reverse};
+use crate::samplers::DiffusionSampler;
+use crate::samplers::path::Tables;
+use crate::samplers::rollout::{Keep, rollback, rollout};
+use crate::targets::Target;
+use crate::train::objective::Evaluation;
+
+/// Paths simulated at once: bounds memory however many samples are asked for.
+const BATCH: i64 = 4000;
+
+/// Samples of the model with their log-weights.
+pub struct Sampled {
+    /// `[N, D]`
+    pub x: Tensor,
+    /// `-log_rnd`, `[N]`, f64.
+    pub log_weight: Tensor,
+}
+
+/// Draws `n` weighted samples.
+pub fn draw(tables: &Tables, target: &dyn Target, n: i64) -> Sampled {
+    let parts = batches(n).map(|count| {
+        let path = rollout(tables, target, count, Keep::Ends);
+        (path.end(), -path.log_rnd())
+    });
+    let (x, log_weight): (Vec<_>, Vec<_>) = parts.unzip();
+    Sampled { x: Tensor::cat(&x, 0), log_weight: Tensor::cat(&log_weight, 0) }
+}
+
+fn batches(n: i64) -> impl Iterator<Item = i64> {
+    (0..n).step_by(BATCH as usize).map(move |from| BATCH.min(n - from))
+}
+
+/// The figures of the present model. Draws from libtorch's generator: samples first, then the reference set.
+pub fn evaluate(
+    sampler: &DiffusionSampler,
+    target: &dyn Target,
+    config: &EvalConfig,
+    last: bool,
+) -> Result<Evaluation> {
+    let _guard = tch::no_grad_guard();
+    let tables = Tables::new(sampler);
+    let sampled = draw(&tables, target, config.samples);
+    let mut scalars = reverse_figures(&sampled, target)?;
+    let reference = target.sample(config.samples);
+    if let Some(reference) = &reference {
+        let weights = batches(config.samples).scan(0, |from, count| {
+            let part = reference.narrow(0, *from, count);
+            *from += count;
+            Some(-rollback(&tables, target, &part).log_rnd())
+        });
+        let log_weight = Tensor::cat(&weights.collect::<Vec<_>>(), 0);
+        scalars.extend(forward_figures(&log_weight, target)?);
+        if last && config.distances != Distances::Never || config.distances == Distances::Always {
+            scalars.extend(distances(&sampled.x, reference, config)?);
+        }
+    }
+    let histograms = histograms(&sampled);
+    let tensors = if last {
+        let mut tensors = vec![("x".into(), sampled.x), ("log_weight".into(), sampled.log_weight)];
+        tensors.extend(reference.map(|r| ("reference".to_string(), r)));
+        tensors
+    } else {
+        Vec::new()
+    };
+    Ok(Evaluation { scalars: tagged(scalars), histograms, pictures: Vec::new(), tensors })
+}
+
+fn tagged(scalars: Vec<(&str, f64)>) -> Vec<(String, f64)> {
+    scalars.into_iter().map(|(name, value)| (format!("eval/{name}"), value)).collect()
+}
+
+/// What the model's own samples tell; blind to modes that it misses.
+fn reverse_figures(sampled: &Sampled, target: &dyn Target) -> Result<Vec<(&'static str, f64)>> {
+    let reverse = Reverse::from_tensor(&sampled.log_weight, target.log_z())?;
+    let mut figures = vec![("elbo", reverse.elbo), ("elbo_se", reverse.elbo_se)];
+    figures.extend([("log_z", reverse.log_z), ("ess", reverse.ess), ("undefined_weights", reverse.undefined as f64)]);
+    figures.extend(reverse.log_z_error.map(|error| ("log_z_error", error)));
+    if let Some(modes) = target.mode_log_probs(&sampled.x) {
+        let modes = Modes::new(&modes)?;
+        figures.extend([("emc", modes.emc), ("modes_visited", modes.visited() as f64)]);
+    }
+    Ok(figures)
+}
+
+/// What paths simulated backwards from exact samples tell.
+fn forward_figures(log_weight: &Tensor, target: &dyn Target) -> Result<Vec<(&'static str, f64)>> {
+    let forward = Forward::from_tensor(log_weight, target.log_z())?;
+    let mut figures = vec![("eubo", forward.eubo), ("log_z_fwd", forward.log_z), ("ess_fwd", forward.ess)];
+    figures.extend(forward.log_z_error.map(|error| ("log_z_fwd_error", error)));
+    Ok(figures)
+}
+
+/// Distances between samples and reference, and how far Sinkhorn's iterations came.
+fn distances(x: &Tensor, reference: &Tensor, config: &EvalConfig) -> Result<Vec<(&'static str, f64)>> {
+    let transport = sinkhorn(x, reference, &config.sinkhorn)?;
+    Ok(vec![
+        ("sinkhorn", transport.value),
+        ("sinkhorn_marginal_error", transport.marginal_error),
+        ("mmd", mmd(x, reference, config.mmd)?),
+    ])
+}
+
+/// Distributions for TensorBoard: log-weights, and the first coordinates.
+fn histograms(sampled: &Sampled) -> Vec<(String, Vec<f64>)> {
+    let values = |t: &Tensor| Vec::<f64>::try_from(t.to_kind(Kind::Double).contiguous()).unwrap_or_default();
+    let mut histograms = vec![("eval/log_weight".to_string(), values(&sampled.log_weight))];
+    for d in 0..sampled.x.size()[1].min(4) {
+        histograms.push((format!("samples/x_{d}"), values(&sampled.x.select(1, d))));
+    }
+    histograms
+}

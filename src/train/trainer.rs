@@ -1,0 +1,215 @@
+//! The training loop.
+
+use std::time::Instant;
+
+use anyhow::{Result, anyhow};
+use serde_json::{Value, json};
+use tch::Tensor;
+
+use super::config::TrainConfig;
+use super::objective::{Cost, Evaluation, Objective};
+use super::run::Run;
+use super::stop::StopFlag;
+use crate::config::cli::Interrupted;
+use crate::io::assign::assign;
+use crate::io::checkpoint::Checkpoint;
+use crate::log::jsonl;
+use crate::torch::ema::Ema;
+use crate::torch::optim::Optimizer;
+use crate::torch::seed::{Stream, reseed};
+
+/// Everything that changes from update to update.
+struct State<'a> {
+    objective: &'a mut dyn Objective,
+    optimizer: Optimizer,
+    ema: Option<Ema>,
+    step: u64,
+    /// Updates skipped for a non-finite loss or gradient: in all, and in a row.
+    skipped: u64,
+    skipped_in_a_row: u64,
+}
+
+/// Trains `objective` in the folder of `run`, from `checkpoint` on if there is one, and returns the final figures.
+pub fn train(
+    objective: &mut dyn Objective,
+    config: &TrainConfig,
+    run: &mut Run,
+    checkpoint: Option<Checkpoint>,
+) -> Result<Vec<(String, f64)>> {
+    let stop = StopFlag::install()?;
+    let mut state = State::new(objective, config);
+    if let Some(checkpoint) = checkpoint {
+        state.load(&checkpoint, run)?;
+    } else {
+        let figures = state.evaluate(run, config.steps == 0)?;
+        run.log(0, &figures)?;
+    }
+    run.terminal.start(state.step, config.steps);
+    let result = state.updates(config, run, &stop);
+    let (step, cost) = (state.step, state.objective.cost());
+    match result {
+        Ok(figures) => {
+            let history = jsonl::read(&run.dir.file("metrics.jsonl"))?;
+            let pictures = state.with_ema(|objective| objective.pictures(&history))?;
+            run.pictures(step, &pictures)?;
+            run.finish("done", step, cost, &figures)?;
+            Ok(figures)
+        }
+        Err(error) => {
+            let status = if error.is::<Interrupted>() { "interrupted" } else { "failed" };
+            // The first error is the one to report; a full disk must not hide it.
+            let _ = run.finish(status, step, cost, &[("train/skipped".into(), state.skipped as f64)]);
+            Err(error)
+        }
+    }
+}
+
+impl<'a> State<'a> {
+    fn new(objective: &'a mut dyn Objective, config: &TrainConfig) -> Self {
+        let optimizer = Optimizer::new(config.optimizer, objective.groups(config));
+        let ema = config.ema_decay.map(|decay| Ema::new(&objective.params().named(), decay));
+        Self { objective, optimizer, ema, step: 0, skipped: 0, skipped_in_a_row: 0 }
+    }
+
+    /// The loop itself: rate, gradient, clip, step, log, evaluate, save.
+    fn updates(&mut self, config: &TrainConfig, run: &mut Run, stop: &StopFlag) -> Result<Vec<(String, f64)>> {
+        let mut last_figures = Vec::new();
+        let mut since = (Instant::now(), self.step);
+        while self.step < config.steps {
+            // A request to stop is answered between updates, so what is saved is whole.
+            if stop.raised() {
+                let path = self.save(run)?;
+                return Err(Interrupted(format!(
+                    "stopped at step {}; saved in {path}; go on with --resume",
+                    self.step
+                ))
+                .into());
+            }
+
+            // One update from its own seed.
+            reseed(run.seed, Stream::Train, self.step);
+            let factor = config.schedule.factor(self.step, config.steps);
+            self.optimizer.zero_grad();
+            let figures = self.objective.accumulate()?;
+            let finite = figures.first().is_none_or(|(_, loss)| loss.is_finite());
+            let report = self.optimizer.step_if(finite, factor, config.clip_norm);
+            self.count_skips(report.skipped, config, run)?;
+            if let Some(ema) = self.ema.as_mut().filter(|_| !report.skipped) {
+                ema.update();
+            }
+            self.step += 1;
+
+            // Figures of this update, and of the model after it.
+            let last = self.step == config.steps;
+            let evaluates = last || (config.eval_every > 0 && self.step.is_multiple_of(config.eval_every));
+            if evaluates || self.step.is_multiple_of(config.log_every) {
+                let mut line: Vec<(String, f64)> = figures.iter().map(|(tag, v)| (tag.to_string(), *v)).collect();
+                let seconds = since.0.elapsed().as_secs_f64();
+                line.push(("train/grad_norm".into(), report.grad_norm));
+                line.push(("train/lr".into(), config.learning_rate * factor));
+                line.push(("train/skipped".into(), self.skipped as f64));
+                line.push(("train/steps_per_s".into(), (self.step - since.1) as f64 / seconds));
+                let Cost { target_calls, network_calls } = self.objective.cost();
+                line.push(("cost/target_calls".into(), target_calls as f64));
+                line.push(("cost/network_calls".into(), network_calls as f64));
+                if evaluates {
+                    last_figures = self.evaluate(run, last)?;
+                    line.extend(last_figures.iter().cloned());
+                }
+                run.log(self.step, &line)?;
+                since = (Instant::now(), self.step);
+            }
+            run.terminal.step(self.step, &figures);
+
+            // The state after this update.
+            if last || (config.checkpoint_every > 0 && self.step.is_multiple_of(config.checkpoint_every)) {
+                self.save(run)?;
+            }
+        }
+        if last_figures.is_empty() {
+            // Resumed at its end: nothing to train, but the figures are asked for.
+            last_figures = self.evaluate(run, true)?;
+        }
+        last_figures.push(("train/skipped".into(), self.skipped as f64));
+        Ok(last_figures)
+    }
+
+    fn count_skips(&mut self, skipped: bool, config: &TrainConfig, run: &mut Run) -> Result<()> {
+        if !skipped {
+            self.skipped_in_a_row = 0;
+            return Ok(());
+        }
+        self.skipped += 1;
+        self.skipped_in_a_row += 1;
+        if self.skipped_in_a_row == 1 {
+            run.terminal.line(&format!("step {}: loss or gradient is not finite, update skipped", self.step));
+        }
+        if self.skipped_in_a_row < config.max_skipped {
+            return Ok(());
+        }
+        Err(anyhow!(
+            "training diverged: {} updates in a row had a non-finite loss or gradient (last at step {}); lower \
+             train.learning_rate or process.noise, or raise train.max_skipped",
+            self.skipped_in_a_row,
+            self.step
+        ))
+    }
+
+    /// Evaluates under the stream of evaluations, so that training draws the same numbers however often this happens.
+    fn evaluate(&mut self, run: &mut Run, last: bool) -> Result<Vec<(String, f64)>> {
+        reseed(run.seed, Stream::Eval, self.step);
+        let before = self.objective.cost();
+        let evaluation: Evaluation = self.with_ema(|objective| objective.evaluate(last))?;
+        self.objective.set_cost(before);
+        run.show(self.step, &evaluation)?;
+        let shown: Vec<(&str, f64)> = evaluation.scalars.iter().map(|(tag, v)| (tag.as_str(), *v)).collect();
+        run.terminal.evaluation(self.step, &shown);
+        Ok(evaluation.scalars)
+    }
+
+    fn with_ema<T>(&mut self, f: impl FnOnce(&mut dyn Objective) -> T) -> T {
+        let objective = &mut *self.objective;
+        match &mut self.ema {
+            Some(ema) => ema.with(|| f(objective)),
+            None => f(objective),
+        }
+    }
+
+    fn save(&self, run: &mut Run) -> Result<String> {
+        run.flush();
+        let mut files: Vec<(&str, Vec<(String, Tensor)>)> =
+            vec![("weights", self.objective.params().named()), ("optimizer", self.optimizer.state())];
+        files.extend(self.ema.as_ref().map(|ema| ("ema", ema.named())));
+        let extra = self.objective.extra_state();
+        if !extra.is_empty() {
+            files.push(("extra", extra));
+        }
+        let cost = self.objective.cost();
+        let state = json!({
+            "step": self.step, "seed": run.seed, "wall_s": run.wall_s(), "skipped": self.skipped,
+            "skipped_in_a_row": self.skipped_in_a_row,
+            "target_calls": cost.target_calls, "network_calls": cost.network_calls,
+        });
+        Ok(run.checkpoints.save(self.step, &files, &state)?.display().to_string())
+    }
+
+    fn load(&mut self, checkpoint: &Checkpoint, run: &mut Run) -> Result<()> {
+        assign(&self.objective.params().named(), &checkpoint.tensors("weights")?, |name| Some(name.to_string()))?;
+        if let Some(ema) = &self.ema {
+            assign(&ema.named(), &checkpoint.tensors("ema")?, |name| Some(name.to_string()))?;
+        }
+        self.optimizer.load_state(&checkpoint.tensors("optimizer")?.tensors)?;
+        if let Some(extra) = checkpoint.tensors_if_any("extra")? {
+            self.objective.restore(&extra.tensors)?;
+        }
+        let state = checkpoint.state()?;
+        let number = |key: &str| state.get(key).and_then(Value::as_u64).unwrap_or(0);
+        self.step = checkpoint.step;
+        self.skipped = number("skipped");
+        self.skipped_in_a_row = number("skipped_in_a_row");
+        let cost = Cost { target_calls: number("target_calls"), network_calls: number("network_calls") };
+        self.objective.set_cost(cost);
+        run.continue_clock(state.get("wall_s").and_then(Value::as_f64).unwrap_or(0.0));
+        Ok(())
+    }
+}
