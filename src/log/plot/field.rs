@@ -20,7 +20,7 @@ impl Field {
         (0..rows).flat_map(|j| (0..columns).map(move |i| (at(x, i, columns), at(y, j, rows)))).collect()
     }
 
-    /// A function of points `[N, 2]` with values `[N]`, such as a target's `log_prob`, evaluated at all centres at once.
+    /// A function of points `[N, 2]` with values `[N]`, such as a target's `log_prob`, at all centres at once.
     pub fn evaluate(
         x: (f64, f64),
         y: (f64, f64),
