@@ -1,12 +1,13 @@
 //! What the terminal shows of a run, and its copy in `log.txt`.
 
+use std::fmt;
 use std::fs::{File, OpenOptions};
 use std::io::{self, Write};
 use std::path::Path;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result};
-use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+use indicatif::{ProgressBar, ProgressDrawTarget, ProgressState, ProgressStyle};
 
 use super::table::figure;
 
@@ -67,9 +68,12 @@ impl Terminal {
     pub fn start(&mut self, first_step: u64, num_steps: u64) {
         let target = if self.silent { ProgressDrawTarget::hidden() } else { ProgressDrawTarget::stderr() };
         let bar = ProgressBar::with_draw_target(Some(num_steps), target);
-        let template = "{bar:24.cyan} {pos}/{len} {wide_msg} {per_sec}, {eta} left";
+        let template = "{bar:24.cyan} {pos}/{len} {wide_msg} {speed}, {eta} left";
         if let Ok(style) = ProgressStyle::with_template(template) {
-            bar.set_style(style.progress_chars("━╸─"));
+            let speed = |state: &ProgressState, w: &mut dyn fmt::Write| {
+                let _ = write!(w, "{}/s", figure(state.per_sec(), 3));
+            };
+            bar.set_style(style.progress_chars("━╸─").with_key("speed", speed));
         }
         bar.set_position(first_step);
         bar.reset_eta(); // steps done in an earlier session say nothing about the speed of this one
@@ -110,9 +114,7 @@ impl Terminal {
 
     /// Training is over: the bar goes.
     pub fn finish(&mut self) {
-        if let Some(run) = self.run.take() {
-            run.bar.finish_and_clear();
-        }
+        self.run = None;
     }
 
     fn copy(&mut self, text: &str) {
@@ -132,6 +134,13 @@ impl Terminal {
             Some(run) => run.bar.suspend(write),
             None => write(),
         };
+    }
+}
+
+/// Also when a run ends in an error: the message must not stand behind half a bar.
+impl Drop for Run {
+    fn drop(&mut self) {
+        self.bar.finish_and_clear();
     }
 }
 

@@ -16,7 +16,7 @@ impl Table {
         self.rows.push(cells.into_iter().map(Into::into).collect());
     }
 
-    /// Columns padded with spaces under a ruled header, figures to the right, words to the left. No line ends in blanks.
+    /// Columns padded with spaces under a ruled header, figures to the right. No line ends in blanks.
     pub fn to_text(&self) -> String {
         let widths = self.widths();
         let line = |row: &[String]| {

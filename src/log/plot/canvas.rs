@@ -64,6 +64,7 @@ pub struct Lettering {
     pub upwards: bool,
 }
 
+/// A sheet and the first error met in drawing on it.
 pub struct Canvas {
     width: usize,
     height: usize,
@@ -92,14 +93,12 @@ impl Canvas {
 
     /// The outline of a rectangle.
     pub fn outline(&mut self, a: Area, width: f64, color: RGBAColor) {
-        let half = width / 2.0;
-        self.rect(Area { top: a.top - half, bottom: a.top + half, left: a.left - half, right: a.right + half }, color);
-        self.rect(
-            Area { top: a.bottom - half, bottom: a.bottom + half, left: a.left - half, right: a.right + half },
-            color,
-        );
-        self.rect(Area { left: a.left - half, right: a.left + half, ..a }, color);
-        self.rect(Area { left: a.right - half, right: a.right + half, ..a }, color);
+        let grown = |by: f64| Area { left: a.left - by, top: a.top - by, right: a.right + by, bottom: a.bottom + by };
+        let (outer, hole) = (grown(width / 2.0), grown(-width / 2.0));
+        self.rect(Area { bottom: hole.top, ..outer }, color);
+        self.rect(Area { top: hole.bottom, ..outer }, color);
+        self.rect(Area { right: hole.left, ..outer }, color);
+        self.rect(Area { left: hole.right, ..outer }, color);
     }
 
     /// A line through points, with round joints.
@@ -149,15 +148,17 @@ impl Canvas {
         self.draw(|back| back.fill_polygon(corners, &color));
     }
 
-    /// What lies between two curves over the same ascending abscissae, in columns that never overlap.
-    pub fn between(&mut self, upper: &[Point], lower: &[Point], color: RGBAColor) {
+    /// What lies between two curves over the same ascending abscissae and within `bounds`, in columns that never
+    /// overlap.
+    pub fn between(&mut self, upper: &[Point], lower: &[Point], bounds: Area, color: RGBAColor) {
+        let (corner, opposite) = (fine((bounds.left, bounds.top)), fine((bounds.right, bounds.bottom)));
         for (u, l) in upper.windows(2).zip(lower.windows(2)) {
             let (first, last) = (fine(u[0]).0, fine(u[1]).0);
-            let at = |a: Point, b: Point, t: f64| a.1 + (b.1 - a.1) * t;
-            for column in first..last {
+            for column in first.max(corner.0)..last.min(opposite.0) {
                 let t = (f64::from(column - first) + 0.5) / f64::from(last - first);
-                let (top, bottom) = (at(u[0], u[1], t), at(l[0], l[1], t));
-                let (top, bottom) = (fine((0.0, top.min(bottom))).1, fine((0.0, top.max(bottom))).1);
+                let row = |a: Point, b: Point| fine((0.0, a.1 + (b.1 - a.1) * t)).1.clamp(corner.1, opposite.1);
+                let (one, other) = (row(u[0], u[1]), row(l[0], l[1]));
+                let (top, bottom) = (one.min(other), one.max(other));
                 self.draw(|back| back.draw_rect((column, top), (column + 1, bottom), &color, true));
             }
         }

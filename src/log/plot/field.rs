@@ -20,7 +20,7 @@ impl Field {
         (0..rows).flat_map(|j| (0..columns).map(move |i| (at(x, i, columns), at(y, j, rows)))).collect()
     }
 
-    /// A function of points `[N, 2]` with values `[N]`, such as a target's `log_prob`, evaluated at all centres at once.
+    /// A function of points `[N, 2]` with values `[N]`, such as a target's `log_prob`, at all centres at once.
     pub fn evaluate(
         x: (f64, f64),
         y: (f64, f64),
@@ -36,6 +36,7 @@ impl Field {
 
     /// Values at the [`centers`](Field::centers); missing ones are NaN, excess ones ignored.
     pub fn new(x: (f64, f64), y: (f64, f64), columns: usize, rows: usize, values: &[f64]) -> Self {
+        let (columns, rows) = (columns.max(1), rows.max(1));
         let cells = columns * rows;
         let values = values.iter().copied().chain(std::iter::repeat(f64::NAN)).take(cells).collect();
         Self { x, y, columns, rows, values }
@@ -44,6 +45,7 @@ impl Field {
     /// The two-dimensional histogram of points as a probability density. All finite points count for the
     /// normalisation, also those outside the rectangle.
     pub fn histogram(points: &[(f64, f64)], x: (f64, f64), y: (f64, f64), columns: usize, rows: usize) -> Self {
+        let (columns, rows) = (columns.max(1), rows.max(1));
         let cell = |v: f64, (low, high): (f64, f64), n: usize| {
             let position = (v - low) / (high - low) * n as f64;
             // The upper end belongs to the last cell.

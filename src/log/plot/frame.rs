@@ -69,7 +69,9 @@ impl Frame {
 
         let inner = surround.inner.unwrap_or_else(|| place(Area { top, ..outer }, surround, &x, &y));
         let frame = Self::with_ticks(inner.rounded(), surround, x, y);
-        let title = Lettering { size: s.title, bold: true, color: INK, align: Align::Start, upwards: false };
+        let room = outer.right - frame.inner.left - s.space;
+        let size = s.title.min(s.title * room / font::width(surround.title, s.title, true).max(1.0));
+        let title = Lettering { size, bold: true, color: INK, align: Align::Start, upwards: false };
         canvas.text(surround.title, (frame.inner.left, title_base), title);
         legend::draw(canvas, &rows, (frame.inner.left, legend_top), s);
         frame.draw_grid(canvas, surround.categories.is_empty());
@@ -209,7 +211,7 @@ fn place(outer: Area, surround: &Surround, x: &Scale, y: &Scale) -> Area {
     let top = outer.top + if y_power == 0 { 0.0 } else { s.tick * 1.3 };
     let y_label = if surround.y.label.is_empty() { 0.0 } else { s.label * 1.4 };
     let left = outer.left + s.space * 1.8 + y_label + widest(labels(&y_ticks), s);
-    let right = (outer.right - s.space * 2.4 - surround.right).max(left + 1.0);
+    let right = (outer.right - s.space * 2.8 - surround.right).max(left + 1.0);
     let inner = Area { left, top, right, bottom: bottom.max(top + 1.0) };
     if surround.equal { with_equal_units(inner, x, y) } else { inner }
 }

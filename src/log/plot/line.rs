@@ -127,12 +127,16 @@ impl LinePlot {
 fn draw_band(canvas: &mut Canvas, frame: &Frame, series: &Series, i: usize) {
     let Some((low, high)) = &series.band else { return };
     let edges = series.x.iter().zip(low.iter().zip(high));
-    let pixels: Vec<_> = edges.map(|(x, (l, h))| both(frame.at(*x, *h), frame.at(*x, *l))).collect();
+    let pixels = edges.map(|(x, (l, h))| {
+        let top = frame.at(*x, *h)?;
+        // Below everything that a logarithmic axis can show is still a band.
+        let bottom = frame.at(*x, *l).or(l.is_finite().then_some((top.0, frame.inner.bottom)))?;
+        Some((top, bottom))
+    });
+    let pixels: Vec<_> = pixels.collect();
     for piece in pixels.split(|p| p.is_none()) {
-        let piece = || piece.iter().flatten().filter(|(top, _)| frame.holds(frame.capped(*top)));
-        let upper: Vec<_> = piece().map(|(top, _)| frame.capped(*top)).collect();
-        let lower: Vec<_> = piece().map(|(_, bottom)| frame.capped(*bottom)).collect();
-        canvas.between(&upper, &lower, faded(series_color(i), 0.18));
+        let (upper, lower): (Vec<_>, Vec<_>) = piece.iter().flatten().copied().unzip();
+        canvas.between(&upper, &lower, frame.inner, faded(series_color(i), 0.18));
     }
 }
 
@@ -151,7 +155,7 @@ fn draw_series(canvas: &mut Canvas, frame: &Frame, series: &Series, i: usize) {
     }
 }
 
-/// Legend entries of reference lines below or above `num_series` series.
+/// Legend entries of reference lines in a plot of `num_series` series.
 pub(super) fn reference_entries(references: &[(String, f64)], num_series: usize) -> impl Iterator<Item = Entry> {
     let entry = move |(k, (label, _)): (usize, &(String, f64))| Entry {
         label: label.clone(),
@@ -175,8 +179,4 @@ pub(super) fn draw_references(canvas: &mut Canvas, frame: &Frame, references: &[
 /// Black for the first, for any further ones the colours that the series left.
 fn reference_color(k: usize, num_series: usize) -> RGBAColor {
     if k == 0 { INK } else { series_color(num_series + k - 1) }
-}
-
-fn both<A, B>(a: Option<A>, b: Option<B>) -> Option<(A, B)> {
-    Some((a?, b?))
 }
