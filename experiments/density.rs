@@ -7,8 +7,8 @@ use std::process::ExitCode;
 use anyhow::{Result, bail};
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use sampler::bad_input;
-use sampler::config::cli;
 use sampler::config::load::{Loaded, load};
+use sampler::config::{check, cli};
 use sampler::io::tensors::{read_tensors, take, write_tensors};
 use sampler::log::table::Table;
 use sampler::targets::inspect::{evaluate, probe_points, slope_error};
@@ -20,7 +20,7 @@ use tch::{Device, Kind, Tensor};
 
 /// Evaluates, samples and checks target densities.
 ///
-/// Points are tensors `x` [N, D] (f32 or f64) in safetensors files; for particles, D = particles * space, particle by
+/// Points are tensors `x` [N, D] (f32 or f64) in tensor files; for particles, D = particles * space, particle by
 /// particle. log_prob is unnormalised and in nats.
 #[derive(Parser)]
 #[command(after_help = "Examples:
@@ -39,7 +39,7 @@ enum Verb {
     Eval {
         #[command(flatten)]
         density: Density,
-        /// safetensors file with `x` [N, D], f32 or f64
+        /// File with `x` [N, D], f32 or f64: safetensors, .npz or .pt
         #[arg(long, value_name = "FILE")]
         points: PathBuf,
         /// safetensors file to write
@@ -161,9 +161,7 @@ fn eval(density: &Density, config: &Loaded<Config>, points: &Path, out: &Path) -
 }
 
 fn sample(density: &Density, config: &Loaded<Config>, n: i64, kind: Kind, out: &Path) -> Result<()> {
-    if n < 1 {
-        return Err(bad_input!("--n: found {n}, expected 1 or larger"));
-    }
+    check::at_least("--n", n, 1)?;
     let (target, _) = density.build(config, kind)?;
     reseed(density.seed, Stream::Data, 0);
     let x = target.sample(n).ok_or_else(|| {
@@ -181,9 +179,8 @@ fn provenance(config: &Loaded<Config>) -> BTreeMap<String, String> {
 }
 
 fn check_score(density: &Density, config: &Loaded<Config>, n: i64, tolerance: f64) -> Result<()> {
-    if n < 1 {
-        return Err(bad_input!("--n: found {n}, expected 1 or larger"));
-    }
+    check::at_least("--n", n, 1)?;
+    check::positive("--tolerance", tolerance)?;
     let (target, options) = density.build(config, Kind::Double)?;
     reseed(density.seed, Stream::Data, 0);
     let worst = slope_error(&*target, &probe_points(&*target, n, options));

@@ -24,7 +24,7 @@ pub fn read_table(path: &Path, source: TableSource, widths: &[usize]) -> Result<
     let name = path.display();
     let text = fs::read_to_string(path).map_err(|error| match error.kind() {
         std::io::ErrorKind::NotFound => bad_input!(
-            "{name}: file not found; it holds {}: run `make data`, put it there yourself, or set target.data to its path",
+            "{name}: file not found; it holds {}; run `make data`, put it there, or set target.data to its path",
             source.origin
         ),
         _ => bad_input!("{name}: cannot be read as text ({error}); expected {}", source.origin),
