@@ -1,5 +1,6 @@
 //! `bridge`: train, sample, evaluate, compare and time diffusion-bridge samplers.
 
+use std::num::NonZeroUsize;
 use std::path::PathBuf;
 use std::process::{Command, ExitCode};
 use std::time::Instant;
@@ -12,7 +13,7 @@ use sampler::config::{load, sweep, to_yaml};
 use sampler::io::atomic::write_atomic;
 use sampler::io::tensors::write_tensors;
 use sampler::log::progress::Terminal;
-use sampler::torch::device;
+use sampler::torch::{device, threads};
 use sampler::train::bridge::{BridgeConfig, bench, build, compare, stored};
 use sampler::train::run::Plan;
 use sampler::train::{Run, train};
@@ -96,7 +97,7 @@ struct BenchArgs {
     device: String,
     /// CPU threads
     #[arg(long)]
-    threads: Option<std::num::NonZeroUsize>,
+    threads: Option<NonZeroUsize>,
     /// Measure this row alone, in this process
     #[arg(long, hide = true)]
     row: Option<usize>,
@@ -168,13 +169,12 @@ fn train_one(common: &Common, config: &BridgeConfig, name: &str) -> Result<()> {
     Ok(())
 }
 
-fn set_threads(threads: Option<std::num::NonZeroUsize>) {
-    if let Some(threads) = threads {
-        tch::set_num_threads(threads.get() as i32);
-    }
+fn set_threads(workers: Option<NonZeroUsize>) {
+    threads::configure(workers.map(NonZeroUsize::get));
 }
 
 fn evaluate(args: &OfRun) -> Result<()> {
+    set_threads(None);
     let (device, _) = device::select(&args.device)?;
     let mut stored = stored::open(&args.run, &args.overrides, device)?;
     let figures = stored.evaluate()?;
@@ -183,6 +183,7 @@ fn evaluate(args: &OfRun) -> Result<()> {
 }
 
 fn sample(args: &SampleArgs) -> Result<()> {
+    set_threads(None);
     let (device, _) = device::select(&args.of.device)?;
     let mut stored = stored::open(&args.of.run, &args.of.overrides, device)?;
     let drawn = stored.sample(args.n);

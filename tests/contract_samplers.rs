@@ -3,11 +3,11 @@
 
 mod common;
 
-use common::{Quartic, max_difference};
+use common::{Quartic, max_difference, simulate, simulate_back};
 use sampler::nets::{Control, NetConfig};
 use sampler::samplers::diffusion::{Controls, DiffusionSampler, ProcessConfig};
 use sampler::samplers::path::{Path, Tables};
-use sampler::samplers::rollout::{Keep, rollback, rollout};
+use sampler::samplers::rollout::Keep;
 use sampler::targets::Target;
 use sampler::targets::gaussian::{Gaussian, GaussianConfig};
 use serde_json::{Value, json};
@@ -56,13 +56,13 @@ fn shapes_kinds_and_finiteness() {
     for process in samplers() {
         for kind in [Kind::Float, Kind::Double] {
             let sampler = build(&process, 6, 2, kind);
-            let path = rollout(&Tables::new(&sampler), &Quartic, 5, Keep::States);
+            let path = simulate(&sampler, &Quartic, 5, Keep::States);
             assert_eq!(path.states.size(), [7, 5, 2]);
             assert_eq!((path.states.kind(), path.end().size()), (kind, vec![5, 2]));
             let log_rnd = path.log_rnd();
             assert_eq!((log_rnd.size(), log_rnd.kind()), (vec![5], Kind::Double));
             assert!(bool::try_from(log_rnd.isfinite().all()).unwrap(), "{process}");
-            let back = rollback(&Tables::new(&sampler), &Quartic, &path.end());
+            let back = simulate_back(&sampler, &Quartic, &path.end());
             assert!(bool::try_from(back.log_rnd().isfinite().all()).unwrap(), "{process} backwards");
         }
     }
@@ -81,10 +81,10 @@ fn uncontrolled_references_that_end_in_the_target_have_zero_log_rnd() {
             None => 1.5,
         };
         let target = gaussian(json!({"dim": 3, "std": std}));
-        let path = rollout(&tables, &target, 50, Keep::Ends);
+        let path = simulate(&sampler, &target, 50, Keep::Ends);
         let worst = path.log_rnd().abs().max().double_value(&[]);
         assert!(worst < 1e-10, "{process}: |log_rnd| reaches {worst:e}");
-        let back = rollback(&tables, &target, &target.sample(50).unwrap());
+        let back = simulate_back(&sampler, &target, &target.sample(50).unwrap());
         let worst = back.log_rnd().abs().max().double_value(&[]);
         assert!(worst < 1e-10, "{process} backwards: |log_rnd| reaches {worst:e}");
     }
@@ -130,11 +130,10 @@ fn dbs_at_the_optimal_controls_has_the_exact_log_z_on_every_path() {
         backward: Box::new(Linear { rows, slope: (1.0 - a) / variance, shift: backward }),
     };
     let target = gaussian(json!({"dim": 2, "mean": mean, "std": 1.0}));
-    let tables = Tables::new(&sampler);
-    let path = rollout(&tables, &target, 200, Keep::Ends);
+    let path = simulate(&sampler, &target, 200, Keep::Ends);
     let worst = path.log_rnd().abs().max().double_value(&[]);
     assert!(worst < 1e-9, "|log_rnd| reaches {worst:e}");
-    let back = rollback(&tables, &target, &target.sample(200).unwrap());
+    let back = simulate_back(&sampler, &target, &target.sample(200).unwrap());
     assert!(back.log_rnd().abs().max().double_value(&[]) < 1e-9);
 }
 
@@ -151,10 +150,9 @@ fn importance_weights_are_unbiased_in_both_directions() {
             }
         }
         let target = gaussian(json!({"dim": 1, "mean": 0.3, "std": 0.8}));
-        let tables = Tables::new(&sampler);
-        let (mean, error) = weights(&rollout(&tables, &target, 40_000, Keep::Ends));
+        let (mean, error) = weights(&simulate(&sampler, &target, 40_000, Keep::Ends));
         assert!((mean - 1.0).abs() < 5.0 * error + 1e-9, "{process}: mean weight {mean} ± {error}");
-        let back = rollback(&tables, &target, &target.sample(40_000).unwrap());
+        let back = simulate_back(&sampler, &target, &target.sample(40_000).unwrap());
         let inverse = back.log_rnd().exp();
         let mean = inverse.mean(Kind::Double).double_value(&[]);
         let error = inverse.std(true).double_value(&[]) / 200.0;
@@ -170,7 +168,7 @@ fn the_continuous_rnd_converges_to_the_discrete_one() {
         let mean = |rnd: &str| {
             let sampler = build(&json!({"type": "dis", "rnd": rnd}), steps, 1, Kind::Double);
             tch::manual_seed(4);
-            rollout(&Tables::new(&sampler), &target, 20_000, Keep::Ends).log_rnd()
+            simulate(&sampler, &target, 20_000, Keep::Ends).log_rnd()
         };
         (mean("kernels") - mean("continuous")).mean(Kind::Double).double_value(&[]).abs()
     };
@@ -192,7 +190,7 @@ fn parameters_carried_over_give_identical_paths() {
         }
         let end = |sampler: &DiffusionSampler| {
             tch::manual_seed(2);
-            rollout(&Tables::new(sampler), &Quartic, 8, Keep::Ends).end()
+            simulate(sampler, &Quartic, 8, Keep::Ends).end()
         };
         assert_eq!(max_difference(&end(&original), &end(&copy)), 0.0, "{process}");
     }
@@ -207,7 +205,7 @@ fn the_published_parameter_count_is_met_and_nothing_is_idle() {
     let of_the_net: i64 = sampler.params.under("net").iter().map(|(_, p)| p.numel() as i64).sum();
     assert_eq!(of_the_net, 39_316);
     let target = gaussian(json!({"dim": 10, "mean": 1.0}));
-    let path = rollout(&Tables::new(&sampler), &target, 16, Keep::States);
+    let path = simulate(&sampler, &target, 16, Keep::States);
     let weights = sampler::losses::log_variance::log_variance(&path.log_rnd(), 1.0);
     sampler::samplers::gradient::along_detached(Tables::new(&sampler), &path, &weights, None, 64);
     for (name, p) in sampler.params.named() {

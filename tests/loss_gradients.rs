@@ -2,7 +2,7 @@
 
 mod common;
 
-use common::{Quartic, max_difference};
+use common::{Quartic, max_difference, simulate};
 use sampler::losses::{LossConfig, PathWeights};
 use sampler::losses::{log_variance::log_variance, reverse_kl::log_derivative};
 use sampler::nets::NetConfig;
@@ -10,9 +10,9 @@ use sampler::samplers::DiffusionSampler;
 use sampler::samplers::diffusion::ProcessConfig;
 use sampler::samplers::gradient::{along_detached, through_path};
 use sampler::samplers::path::{Path, Tables};
-use sampler::samplers::rollout::{Keep, rollout};
-use sampler::targets::{Counted, Target};
-use sampler::train::bridge::objective::BridgeObjective;
+use sampler::samplers::rollout::Keep;
+use sampler::targets::Counted;
+use sampler::train::bridge::objective::{BridgeObjective, member};
 use serde_json::json;
 use tch::{Device, Kind, Tensor};
 
@@ -89,7 +89,7 @@ fn path_densities(sampler: &DiffusionSampler, path: &Path) -> (Tensor, Tensor) {
     let score = |j: i64| path.scores.as_ref().map(|s| s.narrow(0, j, 1));
     let (normal_forward, normal_backward) = tables.log_normalisers(DIM);
     let mut log_q = tables.record.log_prior(&path.states.select(0, 0));
-    let mut log_p = path.log_target.shallow_clone();
+    let mut log_p = path.log_target.copy();
     if let Some(terminal) = tables.record.log_terminal(&path.end()) {
         // The path's log_target already holds minus the terminal density; move it, with its graph, to q's side.
         log_p += terminal.detach();
@@ -108,7 +108,7 @@ fn path_densities(sampler: &DiffusionSampler, path: &Path) -> (Tensor, Tensor) {
 fn stored_log_densities_are_those_of_the_definition() {
     for process in processes() {
         let sampler = sampler(&process, pis_grad());
-        let path = rollout(&Tables::new(&sampler), &Quartic, 7, Keep::States);
+        let path = simulate(&sampler, &Quartic, 7, Keep::States);
         let (log_q, log_p) = path_densities(&sampler, &path);
         let error = max_difference(&path.log_rnd(), &(log_q - log_p));
         assert!(error < 1e-9, "{process}: log_rnd differs by {error:e}");
@@ -120,7 +120,7 @@ fn chunked_gradients_equal_one_big_graph() {
     for net in [pis_grad(), json!({"type": "vanilla", "hidden": 8})] {
         for process in processes() {
             let sampler = sampler(&process, net.clone());
-            let path = rollout(&Tables::new(&sampler), &Quartic, 6, Keep::States);
+            let path = simulate(&sampler, &Quartic, 6, Keep::States);
             let log_rnd = path.log_rnd();
             for chunk_rows in [1, 12, 1000] {
                 let check = |weights: &PathWeights, reference: &dyn Fn(&Tensor, &Tensor) -> Tensor, what: &str| {
@@ -154,11 +154,11 @@ fn segments_equal_one_graph_through_the_path() {
     for process in processes() {
         let sampler = sampler(&process, pis_grad());
         tch::manual_seed(11);
-        let path = rollout(&Tables::new(&sampler), &Quartic, 6, Keep::Noise);
-        through_path(&sampler, &Quartic, &path, STEPS);
+        let path = simulate(&sampler, &Quartic, 6, Keep::Noise);
+        through_path(&sampler, &Quartic, &path, STEPS, path.end().size()[0]);
         let whole = gradients(&sampler);
         for segment in [1, 2, 3] {
-            through_path(&sampler, &Quartic, &path, segment);
+            through_path(&sampler, &Quartic, &path, segment, path.end().size()[0]);
             assert_same(&gradients(&sampler), &whole, &format!("rkl {process} segment {segment}"));
         }
     }
@@ -171,11 +171,11 @@ fn the_gradient_through_the_path_is_the_derivative() {
         let sampler = sampler(&process, json!({"type": "pis_grad", "hidden": 4, "guide": false}));
         let loss = || {
             tch::manual_seed(5);
-            rollout(&Tables::new(&sampler), &Quartic, 9, Keep::Noise).log_rnd().mean(Kind::Double).double_value(&[])
+            simulate(&sampler, &Quartic, 9, Keep::Noise).log_rnd().mean(Kind::Double).double_value(&[])
         };
         tch::manual_seed(5);
-        let path = rollout(&Tables::new(&sampler), &Quartic, 9, Keep::Noise);
-        through_path(&sampler, &Quartic, &path, 2);
+        let path = simulate(&sampler, &Quartic, 9, Keep::Noise);
+        through_path(&sampler, &Quartic, &path, 2, path.end().size()[0]);
         let step = 1e-6;
         for ((name, grad), (_, p)) in gradients(&sampler).into_iter().zip(sampler.params.named()) {
             let (flat, grad) = (p.detach().view([-1]), grad.view([-1]));
@@ -200,7 +200,7 @@ fn the_gradient_through_the_path_is_the_derivative() {
 #[test]
 fn half_lv_is_rkl_ld_exactly_where_only_q_is_concerned() {
     let sampler = sampler(&processes()[7], pis_grad());
-    let path = rollout(&Tables::new(&sampler), &Quartic, 64, Keep::States);
+    let path = simulate(&sampler, &Quartic, 64, Keep::States);
     let log_rnd = path.log_rnd();
     along_detached(Tables::new(&sampler), &path, &log_variance(&log_rnd, 0.5), None, 256);
     let half_lv = gradients(&sampler);
@@ -224,10 +224,10 @@ fn the_log_derivative_gradient_estimates_the_gradient_through_the_path() {
         let mut differences: Vec<Vec<Tensor>> = Vec::new();
         for round in 0..rounds {
             tch::manual_seed(100 + round);
-            let path = rollout(&Tables::new(&sampler), &Quartic, 500, Keep::Noise);
+            let path = simulate(&sampler, &Quartic, 500, Keep::Noise);
             along_detached(Tables::new(&sampler), &path, &log_derivative(&path.log_rnd()), None, 4000);
             let log_derivative = gradients(&sampler);
-            through_path(&sampler, &Quartic, &path, STEPS);
+            through_path(&sampler, &Quartic, &path, STEPS, path.end().size()[0]);
             let pairs = log_derivative.iter().zip(gradients(&sampler));
             differences.push(pairs.map(|((_, a), (_, b))| a - b).collect());
         }
@@ -245,24 +245,24 @@ fn trajectory_and_sub_trajectory_balance_are_stationary_only_at_balance() {
     for loss in [json!({"type": "tb"}), json!({"type": "subtb"}), json!({"type": "subtb", "partial_energy": true})] {
         let loss: LossConfig = serde_json::from_value(loss).unwrap();
         let sampler = sampler(&processes()[4], pis_grad());
-        let mut objective = BridgeObjective::new(sampler, Counted::new(Box::new(Quartic)), loss, 16, 8);
+        let mut objective = BridgeObjective::new(member(sampler, Counted::new(Box::new(Quartic)), &loss), loss, 16, 8);
         let value = |objective: &mut BridgeObjective| {
             tch::manual_seed(1);
             objective.update().loss
         };
         let before = value(&mut objective);
         // One small step of gradient descent on the same batch lowers the loss by about rate · |g|².
-        let grads = gradients(&objective.sampler);
+        let grads = gradients(objective.sampler());
         let squared: f64 = grads.iter().map(|(_, g)| g.square().sum(Kind::Double).double_value(&[])).sum();
         assert!(squared > 0.0 && before.is_finite());
-        assert!(objective.target.dim() == DIM && grads.iter().any(|(name, _)| name.starts_with("loss")));
+        assert!(objective.sampler().dim == DIM && grads.iter().any(|(name, _)| name.starts_with("loss")));
         let along_loss: f64 = grads
             .iter()
             .filter(|(name, _)| name.starts_with("loss"))
             .map(|(_, g)| g.square().sum(Kind::Double).double_value(&[]))
             .sum();
         let rate = 1e-7 / along_loss.max(1e-12);
-        for (name, p) in objective.sampler.params.named() {
+        for (name, p) in objective.sampler().params.named() {
             if let Some((_, g)) = grads.iter().find(|(n, _)| *n == name && n.starts_with("loss")) {
                 let mut p = p.detach();
                 p -= g * rate;
@@ -271,5 +271,28 @@ fn trajectory_and_sub_trajectory_balance_are_stationary_only_at_balance() {
         // What the loss alone owns (log Z, the flow) moves no path, so the decrease is exactly first order.
         let drop = (before - value(&mut objective)) / 1e-7;
         assert!((drop - 1.0).abs() < 1e-2, "the loss fell by {drop} of what its gradient promised");
+    }
+}
+
+/// Three members that divide a batch find the paths and the gradient of one that has it all.
+#[test]
+fn a_team_of_three_equals_one() {
+    let losses = ["rkl_ld", "lv", "rkl", "tb", "subtb"];
+    for loss in losses.map(|name| serde_json::from_value::<LossConfig>(json!({"type": name})).unwrap()) {
+        let build = || member(sampler(&processes()[4], pis_grad()), Counted::new(Box::new(Quartic)), &loss);
+        let mut one = BridgeObjective::new(build(), loss.clone(), 17, 8);
+        let mut three = BridgeObjective::new(build(), loss.clone(), 17, 8);
+        three.team.add(build());
+        three.team.add(build());
+        for seed in 0..3 {
+            let update = |objective: &mut BridgeObjective| {
+                tch::manual_seed(seed);
+                objective.update().loss
+            };
+            let (a, b) = (update(&mut one), update(&mut three));
+            assert!((a - b).abs() < 1e-10 * a.abs().max(1.0), "{}: losses {a} and {b}", loss.name());
+            assert_same(&gradients(three.sampler()), &gradients(one.sampler()), loss.name());
+        }
+        assert_eq!(three.team.calls(), one.team.calls());
     }
 }

@@ -49,7 +49,7 @@ pub struct Common {
     #[arg(long)]
     pub dry_run: bool,
 
-    /// Threads libtorch may use on the CPU [default: as libtorch decides, or OMP_NUM_THREADS]
+    /// CPU threads among which a batch is divided [default: OMP_NUM_THREADS, else one a core]
     #[arg(long, value_name = "N")]
     pub threads: Option<std::num::NonZeroUsize>,
 }

@@ -53,6 +53,19 @@ impl PathWeights {
         }
     }
 
+    /// The part that belongs to paths `from .. from + count`.
+    pub fn columns(&self, from: i64, count: i64) -> Self {
+        let part = |t: &Tensor| t.narrow(-1, from, count);
+        Self {
+            value: self.value,
+            log_forward: part(&self.log_forward),
+            log_backward: part(&self.log_backward),
+            log_prior: part(&self.log_prior),
+            log_z: self.log_z,
+            log_flow: self.log_flow.as_ref().map(part),
+        }
+    }
+
     /// Weights of a loss that treats all steps of a path alike: `w` `[N]` on `log q`, `-w` on `log p`.
     fn balanced(value: f64, w: &Tensor) -> Self {
         Self {

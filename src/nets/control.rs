@@ -14,7 +14,7 @@ pub const GUIDE_CLIP: f64 = 1e2;
 pub const OUTPUT_CLIP: f64 = 1e4;
 
 /// A network `u(x, k)` split where it pays: what depends on time alone is computed once a step, not once a sample.
-pub trait Control {
+pub trait Control: Send {
     /// Tables over the states `0 ..= T`, each `[T + 1, 1, ·]`, with their graph.
     fn time_tables(&self) -> Vec<Tensor>;
 

@@ -4,10 +4,9 @@ use tch::Tensor;
 
 use super::diffusion::DiffusionSampler;
 use super::path::{AtState, Path, Tables};
-use super::rollout::evaluate;
+use super::rollout::{evaluate, start_from};
 use crate::losses::PathWeights;
 use crate::nets::log_flow::LogFlow;
-use crate::processes::record::Start;
 use crate::targets::Target;
 use crate::torch::autograd::Cut;
 
@@ -104,12 +103,12 @@ impl AtState {
 ///
 /// The chain is re-simulated in segments of `segment` steps from stored states and stored noise, last segment first;
 /// each segment adds its own terms and hands the gradient at its start to the one before. The gradient is that of the
-/// whole graph, at the memory of one segment.
-pub fn through_path(sampler: &DiffusionSampler, target: &dyn Target, path: &Path, segment: i64) {
+/// whole graph, at the memory of one segment. The mean is over `batch` paths, of which `path` may hold a part.
+pub fn through_path(sampler: &DiffusionSampler, target: &dyn Target, path: &Path, segment: i64, batch: i64) {
     let mut tables = Tables::new(sampler);
     let cut = tables.cut();
     let steps = tables.record.num_steps;
-    let scale = 1.0 / path.states.size()[1] as f64;
+    let (scale, share) = (1.0 / batch as f64, path.states.size()[1] as f64 / batch as f64);
     let (noise, start_noise) = path.noise.as_ref().expect("a reparametrised gradient needs the path's noise");
     let mut adjoint = terminal_gradient(&tables, target, &path.end(), scale);
     let mut to = steps;
@@ -121,13 +120,10 @@ pub fn through_path(sampler: &DiffusionSampler, target: &dyn Target, path: &Path
         adjoint = x.grad();
         to = from;
     }
-    let start = match &tables.record.start {
-        Start::Gaussian { mean, std } => mean + start_noise * std,
-        Start::Origin => start_noise.zeros_like(),
-    };
+    let start = start_from(&tables, start_noise);
     let (forward, backward) = tables.log_normalisers(start.size()[1]);
-    let log_prior = tables.record.log_prior(&start).mean(start.kind());
-    let first = log_prior + (forward - backward).sum(start.kind()) + (start * adjoint.squeeze_dim(0)).sum(None);
+    let densities = tables.record.log_prior(&start).sum(None) * scale + (forward - backward).sum(None) * share;
+    let first = densities + (start * adjoint.squeeze_dim(0)).sum(None);
     if first.requires_grad() {
         first.backward();
     }

@@ -5,5 +5,6 @@ pub mod diffusion;
 pub mod gradient;
 pub mod path;
 pub mod rollout;
+pub mod team;
 
 pub use diffusion::{DiffusionSampler, ProcessConfig};

@@ -18,22 +18,31 @@ pub enum Keep {
     Noise,
 }
 
-/// Simulates `n` paths from the prior. Draws from libtorch's generator.
-pub fn rollout(tables: &Tables, target: &dyn Target, n: i64, keep: Keep) -> Path {
+/// What a simulation runs on. `noise` gives the next standard normals, `[N, D]`.
+pub struct Simulation<'a> {
+    pub tables: &'a Tables<'a>,
+    pub target: &'a dyn Target,
+    pub noise: &'a mut dyn FnMut() -> Tensor,
+}
+
+/// Simulates paths from the prior, as many as `noise` has rows; takes noise for the start, then for each step.
+pub fn rollout(simulation: Simulation, keep: Keep) -> Path {
     let _guard = tch::no_grad_guard();
+    let Simulation { tables, target, noise } = simulation;
     let record = &tables.record;
-    let (start, start_noise) = draw_start(tables, target.dim(), n);
+    let start_noise = noise();
+    let start = start_from(tables, &start_noise);
     let mut recorder = Recorder::new(tables, target.dim(), keep);
     let log_prior = record.log_prior(&start).to_kind(Kind::Double);
     let mut x = start.unsqueeze(0); // [1, N, D]
     let mut at = evaluate(tables, target, 0, &x);
     for k in 0..record.num_steps {
         recorder.state(&x, &at);
-        let noise = x.randn_like();
-        let next = tables.forward_mean(k, &x, &at).addcmul(&record.forward.std(k, 1), &noise);
+        let step_noise = noise().unsqueeze(0);
+        let next = tables.forward_mean(k, &x, &at).addcmul(&record.forward.std(k, 1), &step_noise);
         let at_next = evaluate(tables, target, k + 1, &next);
-        let forward = noise.square().sum_dim_intlist(-1, false, noise.kind()) * -0.5; // [1, N]
-        recorder.step(forward, tables.backward_exponent(k, &x, &next, &at_next), noise);
+        let forward = step_noise.square().sum_dim_intlist(-1, false, x.kind()) * -0.5; // [1, N]
+        recorder.step(forward, tables.backward_exponent(k, &x, &next, &at_next), step_noise);
         (x, at) = (next, at_next);
     }
     recorder.finish(tables, target, start_noise, log_prior, x, at)
@@ -41,8 +50,9 @@ pub fn rollout(tables: &Tables, target: &dyn Target, n: i64, keep: Keep) -> Path
 
 /// Simulates paths backwards from samples of the target `[N, D]`: the law under which EUBO and the forward metrics are
 /// expectations.
-pub fn rollback(tables: &Tables, target: &dyn Target, samples: &Tensor) -> Path {
+pub fn rollback(simulation: Simulation, samples: &Tensor) -> Path {
     let _guard = tch::no_grad_guard();
+    let Simulation { tables, target, noise } = simulation;
     let record = &tables.record;
     let mut recorder = Recorder::new(tables, target.dim(), Keep::Ends);
     let end = samples.unsqueeze(0);
@@ -50,7 +60,7 @@ pub fn rollback(tables: &Tables, target: &dyn Target, samples: &Tensor) -> Path 
     let mut at = evaluate(tables, target, record.num_steps, &x);
     for k in (0..record.num_steps).rev() {
         let std = record.backward.std(k, 1);
-        let previous = tables.backward_mean(k, &x, &at).addcmul(&std, &x.randn_like());
+        let previous = tables.backward_mean(k, &x, &at).addcmul(&std, &noise().unsqueeze(0));
         let at_previous = evaluate(tables, target, k, &previous);
         let forward = tables.forward_exponent(k, &previous, &x, &at_previous);
         recorder.step(forward, tables.backward_exponent(k, &previous, &x, &at), Tensor::new());
@@ -68,15 +78,12 @@ pub(super) fn evaluate(tables: &Tables, target: &dyn Target, j: i64, x: &Tensor)
     tables.at(j, x, score)
 }
 
-/// The start `[N, D]` and the standard normals it was made of.
-fn draw_start(tables: &Tables, dim: i64, n: i64) -> (Tensor, Tensor) {
-    let like = &tables.record.forward.std;
-    let noise = Tensor::randn([n, dim], (like.kind(), like.device()));
-    let start = match &tables.record.start {
-        Start::Gaussian { mean, std } => mean + &noise * std,
+/// The start of a chain made of standard normals `[N, D]`.
+pub(super) fn start_from(tables: &Tables, noise: &Tensor) -> Tensor {
+    match &tables.record.start {
+        Start::Gaussian { mean, std } => mean + noise * std,
         Start::Origin => noise.zeros_like(),
-    };
-    (start, noise)
+    }
 }
 
 /// Gathers what a rollout keeps.

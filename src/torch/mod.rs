@@ -9,3 +9,4 @@ pub mod init;
 pub mod optim;
 pub mod params;
 pub mod seed;
+pub mod threads;

@@ -1,8 +1,11 @@
 //! What several test files share.
 #![allow(dead_code)] // each test file is a crate of its own and uses a part
 
+use sampler::samplers::DiffusionSampler;
+use sampler::samplers::path::{Path, Tables};
+use sampler::samplers::rollout::{Keep, Simulation, rollback, rollout};
 use sampler::targets::Target;
-use tch::{Kind, Tensor};
+use tch::{Device, Kind, Tensor};
 
 /// A small non-Gaussian density on R^2 with coupled coordinates.
 pub struct Quartic;
@@ -22,4 +25,18 @@ impl Target for Quartic {
 pub fn max_difference(a: &Tensor, b: &Tensor) -> f64 {
     assert_eq!(a.size(), b.size());
     if a.numel() == 0 { 0.0 } else { (a - b).abs().max().to_kind(Kind::Double).double_value(&[]) }
+}
+
+/// `n` paths of a sampler from libtorch's generator.
+pub fn simulate(sampler: &DiffusionSampler, target: &dyn Target, n: i64, keep: Keep) -> Path {
+    let tables = Tables::new(sampler);
+    let noise = &mut || Tensor::randn([n, sampler.dim], (sampler.params.kind(), Device::Cpu));
+    rollout(Simulation { tables: &tables, target, noise }, keep)
+}
+
+/// Paths simulated backwards from the given samples.
+pub fn simulate_back(sampler: &DiffusionSampler, target: &dyn Target, samples: &Tensor) -> Path {
+    let tables = Tables::new(sampler);
+    let noise = &mut || samples.randn_like();
+    rollback(Simulation { tables: &tables, target, noise }, samples)
 }

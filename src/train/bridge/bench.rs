@@ -42,7 +42,7 @@ pub struct Row {
     pub batch: i64,
     pub num_steps: i64,
     pub device: String,
-    pub threads: i32,
+    pub threads: usize,
     pub updates: u32,
     pub cpu_s_per_update: f64,
     pub wall_s_per_update: f64,
@@ -122,13 +122,13 @@ pub fn measure(index: usize, updates: u32, device: Device, started: Instant) -> 
     }
     let wall_s = median(timings.iter().map(|t| t.0));
     Ok(Row {
-        target: config_text(&config.target, "type")? + &format!("_d{}", objective.sampler.dim),
+        target: config_text(&config.target, "type")? + &format!("_d{}", objective.sampler().dim),
         process: case.name.into(),
         loss: config.loss.name().into(),
         batch: config.train.batch,
-        num_steps: objective.sampler.process.num_steps,
+        num_steps: objective.sampler().process.num_steps,
         device: device::describe(device),
-        threads: tch::get_num_threads(),
+        threads: objective.team.len(),
         updates,
         cpu_s_per_update: median(timings.iter().map(|t| t.1)),
         wall_s_per_update: wall_s,

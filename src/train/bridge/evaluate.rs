@@ -8,9 +8,9 @@ use crate::metrics::mmd::mmd;
 use crate::metrics::modes::Modes;
 use crate::metrics::sinkhorn::sinkhorn;
 use crate::metrics::weights::{Forward, Reverse};
-use crate::samplers::DiffusionSampler;
-use crate::samplers::path::Tables;
-use crate::samplers::rollout::{Keep, rollback, rollout};
+use crate::samplers::path::Path;
+use crate::samplers::rollout::Keep;
+use crate::samplers::team::{Team, log_rnd};
 use crate::targets::Target;
 use crate::train::objective::Evaluation;
 
@@ -26,39 +26,33 @@ pub struct Sampled {
 }
 
 /// Draws `n` weighted samples.
-pub fn draw(tables: &Tables, target: &dyn Target, n: i64) -> Sampled {
-    let parts = batches(n).map(|count| {
-        let path = rollout(tables, target, count, Keep::Ends);
-        (path.end(), -path.log_rnd())
-    });
-    let (x, log_weight): (Vec<_>, Vec<_>) = parts.unzip();
-    Sampled { x: Tensor::cat(&x, 0), log_weight: Tensor::cat(&log_weight, 0) }
+pub fn draw(team: &mut Team, n: i64) -> Sampled {
+    let _guard = tch::no_grad_guard();
+    let mut parts = Vec::new();
+    for (_, count) in batches(n) {
+        parts.extend(team.rollout(count, Keep::Ends));
+    }
+    let x: Vec<Tensor> = parts.iter().map(Path::end).collect();
+    Sampled { x: Tensor::cat(&x, 0), log_weight: -log_rnd(&parts) }
 }
 
-fn batches(n: i64) -> impl Iterator<Item = i64> {
-    (0..n).step_by(BATCH as usize).map(move |from| BATCH.min(n - from))
+/// First sample and number of samples of each batch.
+fn batches(n: i64) -> impl Iterator<Item = (i64, i64)> {
+    (0..n).step_by(BATCH as usize).map(move |from| (from, BATCH.min(n - from)))
 }
 
 /// The figures of the present model. Draws from libtorch's generator: samples first, then the reference set.
-pub fn evaluate(
-    sampler: &DiffusionSampler,
-    target: &dyn Target,
-    config: &EvalConfig,
-    last: bool,
-) -> Result<Evaluation> {
+pub fn evaluate(team: &mut Team, config: &EvalConfig, last: bool) -> Result<Evaluation> {
     let _guard = tch::no_grad_guard();
-    let tables = Tables::new(sampler);
-    let sampled = draw(&tables, target, config.samples);
-    let mut scalars = reverse_figures(&sampled, target)?;
-    let reference = target.sample(config.samples);
+    let sampled = draw(team, config.samples);
+    let mut scalars = reverse_figures(&sampled, &team.first().target)?;
+    let reference = team.first().target.sample(config.samples);
     if let Some(reference) = &reference {
-        let weights = batches(config.samples).scan(0, |from, count| {
-            let part = reference.narrow(0, *from, count);
-            *from += count;
-            Some(-rollback(&tables, target, &part).log_rnd())
-        });
-        let log_weight = Tensor::cat(&weights.collect::<Vec<_>>(), 0);
-        scalars.extend(forward_figures(&log_weight, target)?);
+        let mut paths = Vec::new();
+        for (from, count) in batches(config.samples) {
+            paths.extend(team.rollback(&reference.narrow(0, from, count)));
+        }
+        scalars.extend(forward_figures(&-log_rnd(&paths), &team.first().target)?);
         if last && config.distances != Distances::Never || config.distances == Distances::Always {
             scalars.extend(distances(&sampled.x, reference, config)?);
         }

@@ -17,16 +17,24 @@ use objective::BridgeObjective;
 use crate::samplers::DiffusionSampler;
 use crate::targets::Counted;
 use crate::torch::seed::{Stream, reseed};
+use crate::torch::threads;
 
-/// Builds what a (validated) config describes; initial weights come from the seed's `Init` stream.
+/// Builds what a (validated) config describes; initial weights come from the seed's `Init` stream. On the CPU the team
+/// has one member a worker thread.
 pub fn build(config: &BridgeConfig, device: Device) -> Result<BridgeObjective> {
     let kind = config.precision.kind();
-    let target = config.target.build((kind, device))?;
-    reseed(config.seed, Stream::Init, 0);
-    let sampler = DiffusionSampler::new(&config.process, &config.net, target.dim(), kind, device)?;
-    let target = Counted::new(target);
+    let build_member = || -> Result<_> {
+        let target = config.target.build((kind, device))?;
+        reseed(config.seed, Stream::Init, 0);
+        let sampler = DiffusionSampler::new(&config.process, &config.net, target.dim(), kind, device)?;
+        Ok(objective::member(sampler, Counted::new(target), &config.loss))
+    };
     let (batch, rows) = (config.train.batch, config.train.chunk_rows);
-    let mut objective = BridgeObjective::new(sampler, target, config.loss.clone(), batch, rows);
+    let mut objective = BridgeObjective::new(build_member()?, config.loss.clone(), batch, rows);
     objective.eval = config.eval.clone();
+    let workers = if device == Device::Cpu { threads::workers() } else { 1 };
+    for _ in 1..workers {
+        objective.team.add(build_member()?);
+    }
     Ok(objective)
 }

@@ -13,19 +13,18 @@ use crate::losses::trajectory_balance::trajectory_balance;
 use crate::losses::{LossConfig, PathWeights};
 use crate::nets::log_flow::LogFlow;
 use crate::samplers::DiffusionSampler;
-use crate::samplers::gradient::{along_detached, through_path};
 use crate::samplers::path::{Path, Tables};
-use crate::samplers::rollout::{Keep, rollout};
+use crate::samplers::rollout::Keep;
+use crate::samplers::team::{Member, Team, log_rnd};
 use crate::targets::{Calls, Counted, Target};
 use crate::torch::optim::Group;
 use crate::torch::params::Params;
 use crate::train::config::TrainConfig;
 use crate::train::objective::{Cost, Evaluation, History, Objective};
 
-/// A sampler, its target, and the loss that joins them.
+/// A team of samplers, their target, and the loss that joins them.
 pub struct BridgeObjective {
-    pub sampler: DiffusionSampler,
-    pub target: Counted,
+    pub team: Team,
     pub loss: LossConfig,
     pub batch: i64,
     pub chunk_rows: i64,
@@ -35,8 +34,6 @@ pub struct BridgeObjective {
     last_samples: Option<Evaluation>,
     /// Learned log Z of trajectory balance, `[1]`.
     log_z: Option<Tensor>,
-    /// Learned log-flow of sub-trajectory balance.
-    flow: Option<LogFlow>,
 }
 
 /// What one update found.
@@ -47,49 +44,59 @@ pub struct Update {
     pub elbo: f64,
 }
 
-impl BridgeObjective {
-    /// Draws the initial weights of the loss's own networks: call it under the `Init` stream, after the sampler's.
-    pub fn new(sampler: DiffusionSampler, target: Counted, loss: LossConfig, batch: i64, chunk_rows: i64) -> Self {
-        let root = sampler.params.root();
-        let (log_z, flow) = match loss {
-            LossConfig::Tb { log_z_init, .. } => (Some(Tensor::from_slice(&[log_z_init])), None),
-            LossConfig::Subtb { .. } => (None, Some(Self::log_flow(&sampler))),
-            _ => (None, None),
-        };
-        let log_z = log_z.map(|value| root.sub("loss").parameter("log_z", value));
-        let eval = EvalConfig::default();
-        Self { sampler, target, loss, batch, chunk_rows, eval, network_calls: 0, last_samples: None, log_z, flow }
-    }
-
-    fn log_flow(sampler: &DiffusionSampler) -> LogFlow {
+/// A member of the team, with the networks that the loss brings along. Call it under the `Init` stream.
+pub fn member(sampler: DiffusionSampler, target: Counted, loss: &LossConfig) -> Member {
+    let flow = matches!(loss, LossConfig::Subtb { .. }).then(|| {
         let scope = sampler.params.root().sub("loss").sub("log_flow");
         LogFlow::new(scope, sampler.dim, sampler.process.num_steps, 64, 2)
+    });
+    Member { sampler, target, flow }
+}
+
+impl BridgeObjective {
+    /// Starts with one member; [`Team::add`] brings more.
+    pub fn new(first: Member, loss: LossConfig, batch: i64, chunk_rows: i64) -> Self {
+        let log_z = match loss {
+            LossConfig::Tb { log_z_init, .. } => {
+                let scope = first.sampler.params.root().sub("loss");
+                Some(scope.parameter("log_z", Tensor::from_slice(&[log_z_init])))
+            }
+            _ => None,
+        };
+        let (team, eval) = (Team::new(first), EvalConfig::default());
+        Self { team, loss, batch, chunk_rows, eval, network_calls: 0, last_samples: None, log_z }
+    }
+
+    pub fn sampler(&self) -> &DiffusionSampler {
+        &self.team.first().sampler
+    }
+
+    fn target(&self) -> &dyn Target {
+        &self.team.first().target
     }
 
     /// Simulates a batch and accumulates the loss's gradient in the parameters. Draws from libtorch's generator.
     pub fn update(&mut self) -> Update {
-        let tables = Tables::new(&self.sampler);
-        let states = self.sampler.process.num_steps as u64 + 1;
-        let calls = self.batch as u64 * tables.networks() * states;
+        let sampler = self.sampler();
+        let networks = 1 + u64::from(sampler.controls.backward().is_some());
+        self.network_calls += 2 * self.batch as u64 * networks * (sampler.process.num_steps as u64 + 1);
         if let LossConfig::Rkl { segment } = self.loss {
-            let path = rollout(&tables, &self.target, self.batch, Keep::Noise);
-            through_path(&self.sampler, &self.target, &path, segment);
-            self.network_calls += 2 * calls;
-            let mean = path.log_rnd().mean(Kind::Double).double_value(&[]);
+            let paths = self.team.rollout(self.batch, Keep::Noise);
+            let mean = log_rnd(&paths).mean(Kind::Double).double_value(&[]);
+            self.team.through_paths(paths, segment);
             return Update { loss: mean, elbo: -mean };
         }
-        let path = rollout(&tables, &self.target, self.batch, Keep::States);
-        let log_rnd = path.log_rnd();
-        let weights = self.weights(&tables, &path, &log_rnd);
+        let paths = self.team.rollout(self.batch, Keep::States);
+        let log_rnd = log_rnd(&paths);
+        let weights = self.weights(&paths, &log_rnd);
         if let (Some(log_z), Some(gradient)) = (&self.log_z, weights.log_z) {
             (log_z * gradient).sum(log_z.kind()).backward();
         }
-        along_detached(tables, &path, &weights, self.flow.as_ref(), self.chunk_rows);
-        self.network_calls += 2 * calls;
+        self.team.along_detached(paths, &weights, self.chunk_rows);
         Update { loss: weights.value, elbo: -log_rnd.mean(Kind::Double).double_value(&[]) }
     }
 
-    fn weights(&self, tables: &Tables, path: &Path, log_rnd: &Tensor) -> PathWeights {
+    fn weights(&self, paths: &[Path], log_rnd: &Tensor) -> PathWeights {
         match &self.loss {
             LossConfig::Rkl { .. } => unreachable!("the reparametrised loss has no weights"),
             LossConfig::RklLd {} => log_derivative(log_rnd),
@@ -99,8 +106,10 @@ impl BridgeObjective {
                 trajectory_balance(log_rnd, self.log_z.as_ref().map_or(0.0, |z| z.double_value(&[0])))
             }
             LossConfig::Subtb { lambda, partial_energy } => {
-                let ratio = &path.log_forward - &path.log_backward;
-                sub_trajectory_balance(&ratio, &self.flows(tables, path, *partial_energy), *lambda)
+                let tables = Tables::new(self.sampler());
+                let ratios: Vec<_> = paths.iter().map(|path| &path.log_forward - &path.log_backward).collect();
+                let flows: Vec<_> = paths.iter().map(|path| self.flows(&tables, path, *partial_energy)).collect();
+                sub_trajectory_balance(&Tensor::cat(&ratios, 1), &Tensor::cat(&flows, 1), *lambda)
             }
         }
     }
@@ -108,14 +117,14 @@ impl BridgeObjective {
     /// Log-flows at all states `[T + 1, N]` in f64: the prior at the start, the target at the end, learned between.
     fn flows(&self, tables: &Tables, path: &Path, partial_energy: bool) -> Tensor {
         let _guard = tch::no_grad_guard();
-        let flow = self.flow.as_ref().expect("sub-trajectory balance has a log-flow");
+        let flow = self.team.first().flow.as_ref().expect("sub-trajectory balance has a log-flow");
         let learned = flow.value(&flow.time_tables(), &path.states).to_kind(Kind::Double);
         let steps = tables.record.num_steps;
         if partial_energy {
             let share = tables.record.prior_share.to_kind(Kind::Double);
             for k in 1..steps {
                 let (x, s) = (path.states.select(0, k), share.double_value(&[k]));
-                let energy = tables.record.log_prior(&x) * s + self.target.log_prob(&x) * (1.0 - s);
+                let energy = tables.record.log_prior(&x) * s + self.target().log_prob(&x) * (1.0 - s);
                 let mut row = learned.select(0, k);
                 row += energy.to_kind(Kind::Double);
             }
@@ -129,7 +138,7 @@ impl BridgeObjective {
 
 impl Objective for BridgeObjective {
     fn params(&self) -> &Params {
-        &self.sampler.params
+        &self.sampler().params
     }
 
     /// Network; interpolation; prior and noise; what the loss owns. Frozen parameters are in none.
@@ -146,7 +155,7 @@ impl Objective for BridgeObjective {
             ("loss", vec!["loss."], log_z_rate),
         ];
         let group = |(name, prefixes, learning_rate): (&str, Vec<&str>, f64)| {
-            let mut params: Vec<_> = prefixes.iter().flat_map(|prefix| self.sampler.params.under(prefix)).collect();
+            let mut params: Vec<_> = prefixes.iter().flat_map(|prefix| self.sampler().params.under(prefix)).collect();
             params.retain(|(_, p)| p.requires_grad());
             Group { name: name.into(), learning_rate, params }
         };
@@ -159,7 +168,7 @@ impl Objective for BridgeObjective {
     }
 
     fn evaluate(&mut self, last: bool) -> Result<Evaluation> {
-        let mut evaluation = evaluate::evaluate(&self.sampler, &self.target, &self.eval, last)?;
+        let mut evaluation = evaluate::evaluate(&mut self.team, &self.eval, last)?;
         if let Some(log_z) = &self.log_z {
             evaluation.scalars.push(("eval/log_z_learned".into(), log_z.double_value(&[0])));
         }
@@ -171,24 +180,24 @@ impl Objective for BridgeObjective {
     }
 
     fn pictures(&mut self, history: &History) -> Result<Vec<(String, Picture)>> {
-        let mut all = pictures::curves(history, &self.target)?;
-        all.extend(pictures::schedule(&self.sampler)?);
+        let mut all = pictures::curves(history, self.target())?;
+        all.extend(pictures::schedule(self.sampler())?);
         let samples = self.last_samples.take().unwrap_or_default();
         let find = |name: &str| samples.tensors.iter().find(|(n, _)| n == name).map(|(_, t)| t);
         if let (Some(x), Some(log_weight)) = (find("x"), find("log_weight")) {
             all.push(("marginals".into(), pictures::marginals(x, find("reference"))?));
-            all.push(("log_weights".into(), pictures::log_weights(log_weight, self.target.log_z())?));
+            all.push(("log_weights".into(), pictures::log_weights(log_weight, self.target().log_z())?));
         }
         Ok(all)
     }
 
     fn cost(&self) -> Cost {
-        Cost { target_calls: self.target.calls().total(), network_calls: self.network_calls }
+        Cost { target_calls: self.team.calls().total(), network_calls: self.network_calls }
     }
 
     fn set_cost(&mut self, cost: Cost) {
         // The split into densities and scores is not saved: the sum is what is reported.
-        self.target.set_calls(Calls { log_prob: 0, score: cost.target_calls });
+        self.team.set_calls(Calls { log_prob: 0, score: cost.target_calls });
         self.network_calls = cost.network_calls;
     }
 }

@@ -13,7 +13,6 @@ use crate::config::load;
 use crate::io::assign::assign;
 use crate::io::checkpoint;
 use crate::log::table::{Table, figure};
-use crate::samplers::path::Tables;
 use crate::torch::seed::{Stream, reseed};
 use crate::train::objective::Objective;
 
@@ -54,9 +53,8 @@ impl Stored {
 
     /// `n` weighted samples.
     pub fn sample(&mut self, n: i64) -> Sampled {
-        let _guard = tch::no_grad_guard();
         reseed(self.seed, Stream::Data, self.step);
-        draw(&Tables::new(&self.objective.sampler), &self.objective.target, n)
+        draw(&mut self.objective.team, n)
     }
 }
 
