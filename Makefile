@@ -20,7 +20,7 @@ test: export OMP_NUM_THREADS ?= 1
 help: ## list the targets
 	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 22
 
-setup: libtorch ## libtorch into .libtorch/ (LIBTORCH=DIR links an existing one, CUDA=1 adds CUDA), then build
+setup: libtorch ## libtorch into .libtorch/ (LIBTORCH=DIR links an existing one, CUDA=1 adds CUDA, 3.7 GB), then build
 	$(CARGO) build --release
 
 libtorch:

@@ -102,6 +102,8 @@ if [ -n "${LIBTORCH:-}" ]; then
     link_existing "$LIBTORCH"
 elif [ -n "$(problem_with $HOME_DIR/torch)" ]; then
     install_wheels
-elif [ "${CUDA:-0}" = 1 ] && [ ! -L $HOME_DIR/torch ] && ! has_cuda; then
+elif [ "${CUDA:-0}" = 1 ] && [ -L $HOME_DIR/torch ]; then
+    echo "setup: CUDA=1 changes nothing: $HOME_DIR/torch links $(readlink $HOME_DIR/torch), which brings its own CUDA or none"
+elif [ "${CUDA:-0}" = 1 ] && ! has_cuda; then
     install_wheels
 fi

@@ -132,48 +132,32 @@ pub fn sinkhorn(x: &Tensor, y: &Tensor, config: &SinkhornConfig) -> anyhow::Resu
     let ((n, d), (m, other)) = (x.size2()?, y.size2()?);
     ensure!(d == other && n > 0 && m > 0, "transport between point sets of shapes [{n}, {d}] and [{m}, {other}]");
     let (x, y) = (points(x), points(y));
-    if !finite(&x) || !finite(&y) {
-        return Ok(Transport {
-            value: f64::NAN,
-            converged: false,
-            iterations: 0,
-            marginal_error: f64::NAN,
-            epsilon: config.epsilon,
-        });
+    let cost = squared_distances(&x, &y);
+    if cost.isfinite().all().int64_value(&[]) == 0 {
+        let epsilon = config.epsilon;
+        return Ok(Transport { value: f64::NAN, converged: false, iterations: 0, marginal_error: f64::NAN, epsilon });
     }
 
-    let cost = squared_distances(&x, &y);
     let epsilon = config.epsilon
         * match config.epsilon_unit {
             EpsilonUnit::Absolute => 1.0,
             EpsilonUnit::CostMean => cost.mean(Kind::Double).double_value(&[]),
             EpsilonUnit::CostStd => cost.std(false).double_value(&[]),
         };
-    match config.convention {
-        Convention::W2Exact => w2_exact(&cost),
-        Convention::BiasedP2 => biased_p2(&cost.sqrt(), epsilon, config),
-        Convention::OttDebiased => {
-            let stop = config.stop(1e-3, 2000, 10);
-            let cross =
-                iterate::alternate(iterate::half_steps(&cost, epsilon)?.as_mut(), vec![0.0; n as usize], epsilon, stop);
-            debiased(&x, &y, epsilon, stop, cross)
-        }
-        Convention::ConvergedDebiased => {
-            let stop = config.stop(1e-3, 20_000, 10);
-            let start = iterate::good_start(&cost, epsilon)?;
-            let cross = iterate::alternate(iterate::half_steps(&cost, epsilon)?.as_mut(), start, epsilon, stop);
-            debiased(&x, &y, epsilon, stop, cross)
-        }
-    }
+    let (stop, start) = match config.convention {
+        Convention::W2Exact => return w2_exact(&cost),
+        Convention::BiasedP2 => return biased_p2(&cost.sqrt(), epsilon, config),
+        Convention::OttDebiased => (config.stop(1e-3, 2000, 10), vec![0.0; n as usize]),
+        Convention::ConvergedDebiased => (config.stop(1e-3, 20_000, 10), iterate::good_start(&cost, epsilon)?),
+    };
+    let cross = iterate::alternate(iterate::half_steps(&cost, epsilon)?.as_mut(), start, epsilon, stop);
+    drop(cost);
+    debiased(&x, &y, epsilon, stop, cross)
 }
 
 /// Detached, f64, on the CPU.
 fn points(x: &Tensor) -> Tensor {
     x.detach().to_device(Device::Cpu).to_kind(Kind::Double)
-}
-
-fn finite(x: &Tensor) -> bool {
-    x.isfinite().all().int64_value(&[]) != 0
 }
 
 /// Subtracts half of each set's cost against itself.
