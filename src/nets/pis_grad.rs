@@ -81,7 +81,12 @@ impl Control for PisGrad {
     }
 
     fn control(&self, rows: &[Tensor], x: &Tensor, guide: Option<&Tensor>) -> Tensor {
-        let mut h = gelu(&(x.matmul(&self.first_state.tr()) + &rows[0])); // [J, N, H]
+        // One step's time features are a bias like any other: one pass over the rows less.
+        let first = match x.size()[0] {
+            1 => x.linear(&self.first_state, Some(&rows[0].view([-1]))),
+            _ => x.matmul(&self.first_state.tr()) + &rows[0],
+        };
+        let mut h = gelu(&first); // [J, N, H]
         for layer in &self.hidden {
             h = gelu(&layer.forward(&h));
         }

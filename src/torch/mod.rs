@@ -6,6 +6,7 @@ pub mod ema;
 pub mod error;
 pub mod gelu;
 pub mod init;
+mod mkl;
 pub mod optim;
 pub mod params;
 pub mod seed;

@@ -14,7 +14,7 @@ use crate::log::table::{Table, figure, mean_std};
 use crate::train::objective::History;
 
 /// Figures of `summary.json` that a comparison shows, in this order, where any run has them.
-const METRICS: [&str; 14] = [
+const METRICS: [&str; 15] = [
     "eval/elbo",
     "eval/eubo",
     "eval/log_z",
@@ -22,6 +22,7 @@ const METRICS: [&str; 14] = [
     "eval/ess",
     "eval/ess_fwd",
     "eval/sinkhorn",
+    "eval/w2",
     "eval/mmd",
     "eval/emc",
     "train/skipped",
