@@ -15,7 +15,7 @@ unexport LIBTORCH
 test: export OMP_NUM_THREADS ?= 1
 
 .DEFAULT_GOAL := help
-.PHONY: help setup libtorch run test bench data tensorboard lint clean
+.PHONY: help setup libtorch run test results bench data tensorboard lint clean
 
 help: ## list the targets
 	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 22
@@ -33,6 +33,12 @@ run: setup ## train two small bridge samplers (set-up first if needed) and compa
 
 test: libtorch ## everything CI runs, besides lint
 	$(CARGO) test --release
+
+results: setup ## the table of results in README: three targets, three losses, three seeds (about half an hour)
+	for target in seeds funnel gmm40; do \
+	  $(BRIDGE) train configs/bridge/$${target}_quick.yaml seed=0,1,2 loss.type=rkl_ld,lv,rkl && \
+	  $(BRIDGE) compare runs/bridge/$${target}_quick --out runs/results/$$target || exit 1; \
+	done
 
 bench: setup ## cost of one training update by target, process and loss
 	$(BRIDGE) bench

@@ -29,7 +29,7 @@ pub fn build(config: &BridgeConfig, device: Device) -> Result<BridgeObjective> {
         let sampler = DiffusionSampler::new(&config.process, &config.net, target.dim(), kind, device)?;
         Ok(objective::member(sampler, Counted::new(target), &config.loss))
     };
-    let (batch, rows) = (config.train.batch, config.train.chunk_rows);
+    let (batch, rows) = (config.train.batch, config.train.chunk_rows_on(device));
     let mut objective = BridgeObjective::new(build_member()?, config.loss.clone(), batch, rows);
     objective.eval = config.eval.clone();
     let workers = if device == Device::Cpu { threads::workers() } else { 1 };
