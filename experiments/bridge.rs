@@ -8,14 +8,16 @@ use std::time::Instant;
 use anyhow::{Context, Result};
 use clap::{Args, Parser, Subcommand};
 use sampler::bad_input;
-use sampler::config::cli::{self, Common};
-use sampler::config::{load, sweep, to_yaml};
+use sampler::config::cli::{self, Common, Interrupted};
+use sampler::config::load::{self, Loaded};
+use sampler::config::{sweep, to_yaml};
 use sampler::io::atomic::write_atomic;
 use sampler::io::tensors::write_tensors;
 use sampler::log::progress::Terminal;
 use sampler::torch::{device, threads};
 use sampler::train::bridge::{BridgeConfig, bench, build, compare, stored};
 use sampler::train::run::Plan;
+use sampler::train::stop::StopFlag;
 use sampler::train::{Run, train};
 
 /// Diffusion-bridge samplers: PIS, DDS, DIS, CMCD and DBS under any of the losses rkl, rkl_ld, lv, tb, vargrad, subtb.
@@ -105,7 +107,7 @@ struct BenchArgs {
 
 fn main() -> ExitCode {
     let started = Instant::now();
-    cli::run(move || match Cli::parse().verb {
+    cli::run(move || match cli::parse::<Cli>().verb {
         Verb::Train(common) => train_all(&common),
         Verb::Eval(args) => evaluate(&args),
         Verb::Sample(args) => sample(&args),
@@ -116,7 +118,8 @@ fn main() -> ExitCode {
 
 /// Every run of a sweep, one after the other.
 fn train_all(common: &Common) -> Result<()> {
-    let runs = sweep::runs(&common.all_overrides())?;
+    let overrides = common.all_overrides();
+    let (runs, swept) = (sweep::runs(&overrides)?, sweep::swept_keys(&overrides)?);
     if runs.len() > 1 && common.out.is_some() {
         return Err(bad_input!(
             "--out names one folder, but the overrides ask for {} runs; leave --out away",
@@ -126,27 +129,33 @@ fn train_all(common: &Common) -> Result<()> {
     // A slip in the last run of a sweep is reported before the first one starts.
     let loaded = runs.iter().map(|overrides| load_config(common, overrides)).collect::<Result<Vec<_>>>()?;
     if common.dry_run {
-        let texts = loaded.iter().map(|(config, _)| to_yaml(config)).collect::<Result<Vec<_>>>()?;
+        let texts = loaded.iter().map(|one| to_yaml(&one.value)).collect::<Result<Vec<_>>>()?;
         print!("{}", texts.join("---\n"));
         return Ok(());
     }
     set_threads(common.threads);
-    for (config, name) in &loaded {
-        train_one(common, config, name)?;
+    for (number, one) in loaded.iter().enumerate() {
+        // A signal that came while the run before this one was measured.
+        if number > 0 && StopFlag::install()?.raised() {
+            let text = format!("stopped after {number} of {} runs; go on with --resume", loaded.len());
+            return Err(Interrupted(text).into());
+        }
+        train_one(common, one, &swept)?;
     }
     Ok(())
 }
 
-fn load_config(common: &Common, overrides: &[String]) -> Result<(BridgeConfig, String)> {
+fn load_config(common: &Common, overrides: &[String]) -> Result<Loaded<BridgeConfig>> {
     let mut loaded = load::load::<BridgeConfig>(&common.config, overrides)?;
     let checked = loaded.value.validate();
     checked.map_err(|error| loaded.locate(error))?;
-    Ok((loaded.value, loaded.name))
+    Ok(loaded)
 }
 
-fn train_one(common: &Common, config: &BridgeConfig, name: &str) -> Result<()> {
+fn train_one(common: &Common, loaded: &Loaded<BridgeConfig>, swept: &[String]) -> Result<()> {
+    let (config, name) = (&loaded.value, loaded.name.as_str());
     let (device, reason) = device::select(&common.device)?;
-    let mut objective = build(config, device)?;
+    let mut objective = build(config, device).map_err(|error| loaded.locate(error))?;
     let yaml = to_yaml(config)?;
     let plan = Plan {
         task: "bridge",
@@ -155,6 +164,7 @@ fn train_one(common: &Common, config: &BridgeConfig, name: &str) -> Result<()> {
         seed: config.seed,
         out: common.out.as_deref(),
         resume: common.resume,
+        swept,
         device: &device::describe(device),
         keep_checkpoints: config.train.keep_checkpoints,
     };

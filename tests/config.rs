@@ -193,6 +193,12 @@ fn every_mistake_gets_one_line_that_names_it() {
 }
 
 #[test]
+fn a_list_of_values_is_left_to_sweeps() {
+    let text = message(from(SOUND, &["train.steps=1,2"]));
+    assert!(text.contains("'train.steps=1,2'") && text.contains("sweep"), "{text}");
+}
+
+#[test]
 fn a_sound_config_loads_with_defaults_and_reloads_alike() {
     let loaded = from(SOUND, &[]).unwrap();
     assert_eq!(loaded.name, "config");

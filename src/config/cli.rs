@@ -163,8 +163,20 @@ pub fn one_line_panics() {
         let place = panic.location().map(|at| format!(" ({}:{})", at.file(), at.line())).unwrap_or_default();
         let payload = panic.payload();
         let text = payload.downcast_ref::<&str>().copied().or(payload.downcast_ref::<String>().map(String::as_str));
-        eprintln!("error: internal: {}{place}", message(text.unwrap_or("a panic without a message")));
+        let text = message(text.unwrap_or("a panic without a message"));
+        match out_of_memory(&text) {
+            Some(said) => eprintln!("error: {said}"),
+            None => eprintln!("error: internal: {text}{place}"),
+        }
     }));
+}
+
+/// Memory that was not to be had is no bug: what libtorch asked for, and what asks for less.
+fn out_of_memory(text: &str) -> Option<String> {
+    let begin = ["you tried to allocate ", "Tried to allocate "].iter().find_map(|mark| text.split_once(mark))?.1;
+    let amount = begin.split(". ").next().unwrap_or(begin);
+    let remedy = "use smaller batches, sample sets or chunks, or fewer steps";
+    Some(format!("out of memory: {amount} were asked for at once; {remedy}"))
 }
 
 #[cfg(test)]
@@ -218,6 +230,18 @@ mod tests {
             assert!(line.starts_with("error: ") && line.contains(part) && !line.contains('\n'), "{line}");
             assert!(!line.contains("Usage") && line.len() < 200, "{line}");
         }
+    }
+
+    #[test]
+    fn memory_that_is_not_there_is_said_in_plain_words() {
+        let device = (tch::Kind::Float, tch::Device::Cpu);
+        let failed = tch::Tensor::f_zeros([1 << 50], device).unwrap_err();
+        let said =
+            out_of_memory(&message(&format!("called `Result::unwrap()` on an `Err` value: {failed:?}"))).unwrap();
+        assert!(said.starts_with("out of memory: 4503599627370496 bytes were asked for"), "{said}");
+        let said = out_of_memory("CUDA out of memory. Tried to allocate 20.00 GiB. GPU 0 has ...").unwrap();
+        assert!(said.starts_with("out of memory: 20.00 GiB were"), "{said}");
+        assert_eq!(out_of_memory("index 3 is out of range"), None);
     }
 
     #[test]

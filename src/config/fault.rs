@@ -104,6 +104,11 @@ pub fn find(root: &Value, error: &str, fails: &dyn Fn(&Value) -> Option<String>)
     if error.starts_with("unknown variant `") {
         return Fault { path, what: What::UnknownName { valid: names(error) } };
     }
+    // serde lists the names of an enum only to someone who gives a wrong one.
+    if error.ends_with("Value::Tagged enum") {
+        let listed = fails(&with(&cut, &path, Value::String("?".to_string()))).unwrap_or_default();
+        return Fault { path, what: What::UnknownName { valid: names(&listed) } };
+    }
     Fault { path, what: What::Other { message: error.to_string() } }
 }
 

@@ -124,9 +124,13 @@ impl Origin {
             What::UnknownKey { valid } => {
                 let (name, parent) =
                     fault.path.split_last().map_or(("", &[][..]), |(name, parent)| (name.as_str(), parent));
-                let said = wording::suggestion(name, valid, "valid here");
+                // serde takes the tag out before it lists what is left.
+                let tagged = tree::get(&self.source.value, parent).is_some_and(|above| above.get(tree::TAG).is_some());
+                let tag = (tagged && !valid.iter().any(|name| name == tree::TAG)).then(|| tree::TAG.to_string());
+                let valid: Vec<String> = valid.iter().cloned().chain(tag).collect();
+                let said = wording::suggestion(name, &valid, "valid here");
                 let elsewhere =
-                    if wording::nearest(name, valid).is_none() { self.elsewhere(name, parent) } else { String::new() };
+                    if wording::nearest(name, &valid).is_none() { self.elsewhere(name, parent) } else { String::new() };
                 bad_input!("{place}: unknown key '{key}'{elsewhere}{said}")
             }
             What::MissingKey { key: missing } => {
@@ -134,7 +138,13 @@ impl Origin {
                 let tag: Vec<String> = fault.path.iter().cloned().chain([tree::TAG.to_string()]).collect();
                 let place = if retyped { self.of(&tag) } else { place };
                 let full = fault.path.iter().chain([missing]).cloned().collect::<Vec<_>>().join(".");
-                bad_input!("{place}: missing key '{full}'; add it, or give {full}=... as an override")
+                match self.misspelt(&fault.path, missing) {
+                    Some(path) => {
+                        let (place, key) = (self.of(&path), wording::dotted(&path));
+                        bad_input!("{place}: missing key '{full}'; there is '{key}', did you mean '{missing}'?")
+                    }
+                    None => bad_input!("{place}: missing key '{full}'; add it, or give {full}=... as an override"),
+                }
             }
             What::UnknownName { valid } => {
                 let found = value.map(wording::describe).unwrap_or_default();
@@ -143,6 +153,15 @@ impl Origin {
             }
             What::Other { message } => bad_input!("{place}: {}", wording::mismatch(&fault.path, value, message)),
         }
+    }
+
+    /// A key below `parent` that seems to be meant for the one that is missing.
+    fn misspelt(&self, parent: &[String], missing: &str) -> Option<tree::Path> {
+        let mapping = tree::get(&self.source.value, parent)?.as_mapping()?;
+        let wanted = [missing.to_string()];
+        let keys = mapping.keys().filter_map(|key| key.as_str());
+        let near = keys.into_iter().find(|key| *key != missing && wording::nearest(key, &wanted).is_some())?;
+        Some(parent.iter().cloned().chain([near.to_string()]).collect())
     }
 
     /// A sound key of that name at another place of the document than below `parent`.

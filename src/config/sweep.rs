@@ -36,12 +36,25 @@ pub fn pick(runs: &[Vec<String>], task_id: &str) -> Result<Vec<String>> {
 }
 
 /// [`expand`], or under a SLURM array only the run that this task is to do.
+///
+/// Without a sweep there is nothing to pick: an array job may as well say `seed=$SLURM_ARRAY_TASK_ID` itself.
 pub fn runs(overrides: &[String]) -> Result<Vec<Vec<String>>> {
     let all = expand(overrides)?;
     match std::env::var("SLURM_ARRAY_TASK_ID") {
-        Ok(id) => Ok(vec![pick(&all, &id)?]),
-        Err(_) => Ok(all),
+        Ok(id) if all.len() > 1 => Ok(vec![pick(&all, &id)?]),
+        _ => Ok(all),
     }
+}
+
+/// The keys that have several values: those in which the runs of the sweep differ.
+pub fn swept_keys(overrides: &[String]) -> Result<Vec<String>> {
+    let mut keys = Vec::new();
+    for over in overrides {
+        if choices(over)?.len() > 1 {
+            keys.extend(over.split_once('=').map(|(key, _)| key.trim().to_string()));
+        }
+    }
+    Ok(keys)
 }
 
 /// `key=a,b` as `key=a`, `key=b`.
@@ -94,6 +107,10 @@ mod tests {
         assert_eq!(runs[1], strings(&["seed=0", "train.steps=5", "loss.type=lv"]));
         assert_eq!(runs[3], strings(&["seed=1", "train.steps=5", "loss.type=lv"]));
         assert_eq!(expand(&[]).unwrap(), vec![Vec::<String>::new()]);
+        assert_eq!(
+            swept_keys(&strings(&["seed=0,1", "a=[1,2]", "loss.type=rkl_ld,lv"])).unwrap(),
+            ["seed", "loss.type"]
+        );
     }
 
     #[test]

@@ -153,6 +153,11 @@ pub struct Checkpoint {
 }
 
 impl Checkpoint {
+    /// The path of `<name>.safetensors`, for messages.
+    pub fn file(&self, name: &str) -> String {
+        self.path.join(format!("{name}.safetensors")).display().to_string()
+    }
+
     /// The tensors of `<name>.safetensors`.
     pub fn tensors(&self, name: &str) -> Result<Weights> {
         read_weights(&self.path.join(format!("{name}.safetensors")))
@@ -169,5 +174,13 @@ impl Checkpoint {
         let path = self.path.join(STATE);
         let text = fs::read(&path).map_err(|error| bad_input!("{}: cannot be read ({error})", path.display()))?;
         serde_json::from_slice(&text).map_err(|error| bad_input!("{}: is damaged: {error}", path.display()))
+    }
+
+    /// A count that `state`, read from `state.json`, must hold.
+    pub fn count(&self, state: &Value, key: &str) -> Result<u64> {
+        state.get(key).and_then(Value::as_u64).ok_or_else(|| {
+            let found = state.get(key).map_or("nothing".to_string(), Value::to_string);
+            bad_input!("{}: '{key}' is {found}, expected a count", self.path.join(STATE).display())
+        })
     }
 }

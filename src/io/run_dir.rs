@@ -1,13 +1,14 @@
 //! Run folders: `runs/<task>/<config name>/<NNN>-seed<S>/`, or the one that `--out` names.
 
-use std::fs;
+use std::fs::{self, File};
 use std::io;
+use std::os::fd::AsRawFd;
 use std::path::{Path, PathBuf};
 
 use anyhow::Result;
 use serde_json::{Map, Value};
 
-use super::atomic::{cannot_write, write_atomic};
+use super::atomic::{self, cannot_write, write_atomic};
 use crate::bad_input;
 
 const CONFIG: &str = "config.yaml";
@@ -44,14 +45,38 @@ impl RunDir {
         if let Some(out) = wanted.out {
             return open_named(out, wanted.resume);
         }
-        let name = if wanted.config_name.is_empty() { "config" } else { wanted.config_name };
-        let folder = wanted.root.join(wanted.task).join(name);
         if wanted.resume
-            && let Some(path) = newest(&folder, wanted.seed)?
+            && let Some(newest) = Self::earlier(wanted)?.into_iter().next()
         {
-            return Ok(Self { path, resumed: true });
+            return Ok(newest);
         }
-        Ok(Self { path: create_next(&folder, wanted.seed)?, resumed: false })
+        Ok(Self { path: create_next(&folder(wanted), wanted.seed)?, resumed: false })
+    }
+
+    /// The numbered folders of earlier runs of this config's name and seed, the newest first.
+    pub fn earlier(wanted: &Wanted) -> Result<Vec<Self>> {
+        let mut runs = runs(&folder(wanted))?;
+        runs.retain(|(_, seed, _)| *seed == wanted.seed);
+        runs.sort_by_key(|(number, _, _)| std::cmp::Reverse(*number));
+        Ok(runs.into_iter().map(|(_, _, path)| Self { path, resumed: true }).collect())
+    }
+
+    /// Keeps other processes from this folder until the file is dropped, or the process ends in whatever way; removes
+    /// what a killed one left half written.
+    ///
+    /// A file system that knows no locks is taken at its word: nothing is kept, and nothing fails.
+    pub fn lock(&self) -> Result<File> {
+        let shown = self.path.display();
+        let file = File::open(&self.path).map_err(|error| bad_input!("{shown}: cannot be opened ({error})"))?;
+        // SAFETY: flock on a descriptor that is open for the whole call.
+        let taken = unsafe { libc::flock(file.as_raw_fd(), libc::LOCK_EX | libc::LOCK_NB) };
+        if taken != 0 && io::Error::last_os_error().kind() == io::ErrorKind::WouldBlock {
+            return Err(bad_input!(
+                "{shown}: another process is training in this folder; wait for it or stop it first"
+            ));
+        }
+        atomic::sweep_temporary(&self.path);
+        Ok(file)
     }
 
     /// Where checkpoints go.
@@ -92,6 +117,11 @@ impl RunDir {
         write_json(&path, &environment)
     }
 
+    /// `summary.json` as an earlier session left it; `None` if there is none or it cannot be understood.
+    pub fn summary(&self) -> Option<Map<String, Value>> {
+        serde_json::from_slice(&fs::read(self.file(SUMMARY)).ok()?).ok()
+    }
+
     /// Writes `summary.json`: a flat map of names to numbers and short texts. Numbers that are not finite become null.
     pub fn write_summary(&self, summary: &Map<String, Value>) -> Result<()> {
         write_json(&self.file(SUMMARY), summary)
@@ -104,6 +134,12 @@ fn write_json(path: &Path, map: &Map<String, Value>) -> Result<()> {
     write_atomic(path, &text)
 }
 
+/// Where the numbered folders lie.
+fn folder(wanted: &Wanted) -> PathBuf {
+    let name = if wanted.config_name.is_empty() { "config" } else { wanted.config_name };
+    wanted.root.join(wanted.task).join(name)
+}
+
 /// The folder that a person named.
 fn open_named(out: &Path, resume: bool) -> Result<RunDir> {
     let shown = out.display();
@@ -111,8 +147,10 @@ fn open_named(out: &Path, resume: bool) -> Result<RunDir> {
         return Err(bad_input!("--out {shown}: is a file, expected a folder"));
     }
     fs::create_dir_all(out).map_err(|error| bad_input!("--out {shown}: cannot be created ({error})"))?;
-    let mut entries = fs::read_dir(out).map_err(|error| bad_input!("--out {shown}: cannot be listed ({error})"))?;
-    let (empty, holds_run) = (entries.next().is_none(), out.join(CONFIG).is_file());
+    let entries = fs::read_dir(out).map_err(|error| bad_input!("--out {shown}: cannot be listed ({error})"))?;
+    // A run killed while it wrote its very first file leaves that file's temporary form: nothing yet.
+    let empty = entries.flatten().all(|entry| atomic::is_temporary(&entry.file_name().to_string_lossy()));
+    let holds_run = out.join(CONFIG).is_file();
     match (empty, resume) {
         (true, _) => Ok(RunDir { path: out.to_path_buf(), resumed: false }),
         (false, true) if holds_run => Ok(RunDir { path: out.to_path_buf(), resumed: true }),
@@ -145,11 +183,6 @@ fn runs(folder: &Path) -> Result<Vec<(u64, u64, PathBuf)>> {
         Some((number, seed, entry.path()))
     });
     Ok(named.collect())
-}
-
-fn newest(folder: &Path, seed: u64) -> Result<Option<PathBuf>> {
-    let runs = runs(folder)?.into_iter().filter(|run| run.1 == seed);
-    Ok(runs.max_by_key(|run| run.0).map(|run| run.2))
 }
 
 /// The folder after the last. Making a folder fails if it is there: of two processes that want it, one goes on to the

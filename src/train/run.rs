@@ -1,5 +1,6 @@
 //! A run: its folder and everything that is written there.
 
+use std::fs::File;
 use std::path::Path;
 use std::time::Instant;
 
@@ -7,10 +8,10 @@ use anyhow::{Context, Result};
 use serde_json::{Map, Value, json};
 
 use super::objective::{Cost, Evaluation};
-use crate::bad_input;
+use super::resume;
 use crate::io::checkpoint::{self, Checkpoint, CheckpointWriter};
 use crate::io::environment::environment;
-use crate::io::run_dir::{RunDir, Wanted};
+use crate::io::run_dir::RunDir;
 use crate::io::tensors::write_tensors;
 use crate::log::jsonl::JsonLines;
 use crate::log::plot::Picture;
@@ -27,6 +28,8 @@ pub struct Plan<'a> {
     pub seed: u64,
     pub out: Option<&'a Path>,
     pub resume: bool,
+    /// Keys in which the runs of a sweep differ.
+    pub swept: &'a [String],
     /// The device's name for `environment.json`.
     pub device: &'a str,
     pub keep_checkpoints: usize,
@@ -40,30 +43,18 @@ pub struct Run {
     pub seed: u64,
     board: TensorBoard,
     metrics: JsonLines,
+    /// Held open: no other process trains in this folder meanwhile.
+    _lock: File,
     started: Instant,
     /// Seconds that earlier sessions of this run took.
     earlier_s: f64,
 }
 
-/// Keys that may change between the sessions of one run: they bear on no update.
-const FREE_TO_CHANGE: [&str; 4] =
-    ["train.steps", "train.keep_checkpoints", "train.checkpoint_every", "train.max_skipped"];
-
 impl Run {
     /// Opens the folder, new or to be resumed, and its writers; returns the checkpoint to go on from, if any.
     pub fn open(plan: &Plan) -> Result<(Self, Option<Checkpoint>)> {
-        let wanted = Wanted {
-            root: Path::new("runs"),
-            task: plan.task,
-            config_name: plan.name,
-            seed: plan.seed,
-            out: plan.out,
-            resume: plan.resume,
-        };
-        let dir = RunDir::open(&wanted)?;
-        if dir.resumed {
-            check_unchanged(&dir, plan.yaml)?;
-        }
+        let dir = resume::choose(plan)?;
+        let lock = dir.lock()?;
         let found = if dir.resumed { checkpoint::latest(&dir.checkpoints())? } else { None };
         dir.write_config(plan.yaml)?;
         dir.write_environment(environment(plan.device, plan.seed))?;
@@ -75,6 +66,11 @@ impl Run {
                 (TensorBoard::resume(&dir.path, checkpoint.step)?, metrics)
             }
             None => {
+                if plan.resume {
+                    let missing =
+                        if dir.resumed { "no complete checkpoint here" } else { "no earlier run of this config" };
+                    terminal.line(&format!("nothing to resume ({missing}): starting at step 0"));
+                }
                 // A run killed before its first checkpoint starts over.
                 let _ = std::fs::remove_file(dir.file("metrics.jsonl"));
                 (new_board(&dir, plan.yaml)?, JsonLines::append(&dir.file("metrics.jsonl"))?)
@@ -83,12 +79,19 @@ impl Run {
         let checkpoints = CheckpointWriter::new(&dir.checkpoints(), plan.keep_checkpoints)?;
         terminal.line(&format!("run folder {}", dir.path.display()));
         let (started, seed) = (Instant::now(), plan.seed);
-        Ok((Self { dir, terminal, checkpoints, seed, board, metrics, started, earlier_s: 0.0 }, found))
+        Ok((Self { dir, terminal, checkpoints, seed, board, metrics, _lock: lock, started, earlier_s: 0.0 }, found))
     }
 
     /// Seconds of wall time, all sessions together.
     pub fn wall_s(&self) -> f64 {
         self.earlier_s + self.started.elapsed().as_secs_f64()
+    }
+
+    /// The final figures, if an earlier session brought the run to its end at `steps`.
+    pub fn done(&self, steps: u64) -> Option<Vec<(String, f64)>> {
+        let summary = self.dir.summary()?;
+        let done = summary.get("status")? == "done" && summary.get("steps")? == steps;
+        done.then(|| summary.iter().filter_map(|(tag, v)| Some((tag.clone(), v.as_f64()?))).collect())
     }
 
     /// Continues the clock of earlier sessions.
@@ -159,25 +162,4 @@ fn new_board(dir: &RunDir, yaml: &str) -> Result<TensorBoard> {
     // No metrics are named: the log folder is shared by several tasks, and the first run would fix the columns for all.
     board.hparams(&crate::config::yaml_to_json(yaml)?, &[]);
     Ok(board)
-}
-
-/// Refuses to continue a run under another config.
-fn check_unchanged(dir: &RunDir, yaml: &str) -> Result<()> {
-    let Some(stored) = dir.stored_config()? else { return Ok(()) };
-    let (old, new) = (crate::config::flat(&stored)?, crate::config::flat(yaml)?);
-    let keys = old.keys().chain(new.keys().filter(|key| !old.contains_key(*key)));
-    for key in keys.filter(|key| !FREE_TO_CHANGE.contains(&key.as_str())) {
-        let (was, is) = (old.get(key), new.get(key));
-        if was != is {
-            let show = |v: Option<&Value>| v.map_or("nothing".to_string(), Value::to_string);
-            let path = dir.path.display();
-            return Err(bad_input!(
-                "{path}/config.yaml: key '{key}' was {} and is now {}; resume with the same config, or start a new run \
-                 without --resume",
-                show(was),
-                show(is)
-            ));
-        }
-    }
-    Ok(())
 }

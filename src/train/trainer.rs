@@ -1,8 +1,9 @@
 //! The training loop.
 
+use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::time::Instant;
 
-use anyhow::{Result, anyhow};
+use anyhow::{Context, Result, anyhow};
 use serde_json::{Value, json};
 use tch::Tensor;
 
@@ -10,6 +11,7 @@ use super::config::TrainConfig;
 use super::objective::{Cost, Evaluation, Objective};
 use super::run::Run;
 use super::stop::StopFlag;
+use crate::bad_input;
 use crate::config::cli::Interrupted;
 use crate::io::assign::assign;
 use crate::io::checkpoint::Checkpoint;
@@ -38,15 +40,24 @@ pub fn train(
 ) -> Result<Vec<(String, f64)>> {
     let stop = StopFlag::install()?;
     let mut state = State::new(objective, config);
+    let resumed = checkpoint.is_some();
     if let Some(checkpoint) = checkpoint {
         state.load(&checkpoint, run)?;
-    } else {
-        let figures = state.evaluate(run, config.steps == 0)?;
-        run.log(0, &figures)?;
+        check_reach(state.step, config.steps, &checkpoint)?;
+        if let Some(figures) = run.done(config.steps).filter(|_| state.step == config.steps) {
+            run.terminal.line(&format!("already done: all {} updates were made before", config.steps));
+            return Ok(figures);
+        }
     }
-    run.terminal.start(state.step, config.steps);
-    let result = state.updates(config, run, &stop);
+    let whole = || state.begin(config, run, resumed).and_then(|first| state.updates(config, run, &stop, first));
+    let result = catch_unwind(AssertUnwindSafe(whole));
     let (step, cost) = (state.step, state.objective.cost());
+    let skipped = [("train/skipped".to_string(), state.skipped as f64)];
+    let result = result.unwrap_or_else(|panic| {
+        // A panic (memory ran out, or a bug) has been reported already; the run's record must tell of it too.
+        let _ = run.finish("failed", step, cost, &skipped);
+        resume_unwind(panic)
+    });
     match result {
         Ok(figures) => {
             let history = jsonl::read(&run.dir.file("metrics.jsonl"))?;
@@ -58,7 +69,7 @@ pub fn train(
         Err(error) => {
             let status = if error.is::<Interrupted>() { "interrupted" } else { "failed" };
             // The first error is the one to report; a full disk must not hide it.
-            let _ = run.finish(status, step, cost, &[("train/skipped".into(), state.skipped as f64)]);
+            let _ = run.finish(status, step, cost, &skipped);
             Err(error)
         }
     }
@@ -71,9 +82,30 @@ impl<'a> State<'a> {
         Self { objective, optimizer, ema, step: 0, skipped: 0, skipped_in_a_row: 0 }
     }
 
+    /// What comes before the first update: the figures of the untrained model. Where no update is left to make, these
+    /// are the final figures.
+    fn begin(&mut self, config: &TrainConfig, run: &mut Run, resumed: bool) -> Result<Vec<(String, f64)>> {
+        let at_end = self.step == config.steps;
+        let figures = if !resumed || at_end { self.evaluate(run, at_end)? } else { Vec::new() };
+        if !resumed {
+            run.log(0, &figures)?;
+            if at_end {
+                self.save(run)?;
+            }
+        }
+        run.terminal.start(self.step, config.steps);
+        Ok(figures)
+    }
+
     /// The loop itself: rate, gradient, clip, step, log, evaluate, save.
-    fn updates(&mut self, config: &TrainConfig, run: &mut Run, stop: &StopFlag) -> Result<Vec<(String, f64)>> {
-        let mut last_figures = Vec::new();
+    fn updates(
+        &mut self,
+        config: &TrainConfig,
+        run: &mut Run,
+        stop: &StopFlag,
+        first_figures: Vec<(String, f64)>,
+    ) -> Result<Vec<(String, f64)>> {
+        let mut last_figures = first_figures;
         let mut since = (Instant::now(), self.step);
         while self.step < config.steps {
             // A request to stop is answered between updates, so what is saved is whole.
@@ -125,10 +157,6 @@ impl<'a> State<'a> {
             if last || (config.checkpoint_every > 0 && self.step.is_multiple_of(config.checkpoint_every)) {
                 self.save(run)?;
             }
-        }
-        if last_figures.is_empty() {
-            // Resumed at its end: nothing to train, but the figures are asked for.
-            last_figures = self.evaluate(run, true)?;
         }
         last_figures.push(("train/skipped".into(), self.skipped as f64));
         Ok(last_figures)
@@ -193,23 +221,44 @@ impl<'a> State<'a> {
         Ok(run.checkpoints.save(self.step, &files, &state)?.display().to_string())
     }
 
+    /// Takes everything from a checkpoint, or says which file of it is at fault.
     fn load(&mut self, checkpoint: &Checkpoint, run: &mut Run) -> Result<()> {
-        assign(&self.objective.params().named(), &checkpoint.tensors("weights")?, |name| Some(name.to_string()))?;
+        self.load_parts(checkpoint, run).map_err(|error| {
+            let folder = checkpoint.path.display();
+            bad_input!("{error:#}; if it is damaged, remove the folder {folder} to go on from the checkpoint before it")
+        })
+    }
+
+    fn load_parts(&mut self, checkpoint: &Checkpoint, run: &mut Run) -> Result<()> {
+        let as_is = |name: &str| Some(name.to_string());
+        assign(&self.objective.params().named(), &checkpoint.tensors("weights")?, as_is)?;
         if let Some(ema) = &self.ema {
-            assign(&ema.named(), &checkpoint.tensors("ema")?, |name| Some(name.to_string()))?;
+            assign(&ema.named(), &checkpoint.tensors("ema")?, as_is)?;
         }
-        self.optimizer.load_state(&checkpoint.tensors("optimizer")?.tensors)?;
+        let optimizer = checkpoint.tensors("optimizer")?;
+        self.optimizer.load_state(&optimizer.tensors).with_context(|| checkpoint.file("optimizer"))?;
         if let Some(extra) = checkpoint.tensors_if_any("extra")? {
-            self.objective.restore(&extra.tensors)?;
+            self.objective.restore(&extra.tensors).with_context(|| checkpoint.file("extra"))?;
         }
         let state = checkpoint.state()?;
-        let number = |key: &str| state.get(key).and_then(Value::as_u64).unwrap_or(0);
         self.step = checkpoint.step;
-        self.skipped = number("skipped");
-        self.skipped_in_a_row = number("skipped_in_a_row");
-        let cost = Cost { target_calls: number("target_calls"), network_calls: number("network_calls") };
-        self.objective.set_cost(cost);
+        self.skipped = checkpoint.count(&state, "skipped")?;
+        self.skipped_in_a_row = checkpoint.count(&state, "skipped_in_a_row")?;
+        let (target_calls, network_calls) =
+            (checkpoint.count(&state, "target_calls")?, checkpoint.count(&state, "network_calls")?);
+        self.objective.set_cost(Cost { target_calls, network_calls });
         run.continue_clock(state.get("wall_s").and_then(Value::as_f64).unwrap_or(0.0));
         Ok(())
     }
+}
+
+/// A run cannot be made shorter than it already is.
+fn check_reach(step: u64, steps: u64, checkpoint: &Checkpoint) -> Result<()> {
+    if step <= steps {
+        return Ok(());
+    }
+    Err(bad_input!(
+        "'train.steps' must be {step} or larger to resume, found {steps}: {} is already at step {step}",
+        checkpoint.path.display()
+    ))
 }

@@ -88,6 +88,12 @@ fn unknown_keys() -> Vec<Broken> {
             &["config.yaml:14:", "'loss.gama'"],
         ),
         edited(
+            "misspelt type",
+            "  type: rkl_ld",
+            "  typ: rkl_ld",
+            &["config.yaml:13:", "'loss.typ'", "did you mean 'type'?"],
+        ),
+        edited(
             "extra section",
             "eval:\n",
             "nothing_of_the_kind: 3\neval:\n",
@@ -357,7 +363,6 @@ fn bad_overrides() -> Vec<Broken> {
         over("bare name of a nested key", "dim=3", &["'dim=3'", "target.dim"]),
         over("wrong type", "train.steps=lots", &["'train.steps=lots'", "whole number", "'lots'"]),
         over("underscores", "train.steps=1_000", &["'train.steps=1_000'", "write 1000"]),
-        over("sweep where one value goes", "train.steps=1,2", &["'train.steps=1,2'", "sweep"]),
         over(
             "impossible value",
             "train.learning_rate=-1",
@@ -369,7 +374,9 @@ fn bad_overrides() -> Vec<Broken> {
         over("no key", "=3", &["'=3'", "key"]),
         over("two dots", "train..steps=3", &["'train..steps=3'", "key"]),
         over("below a number", "seed.value=3", &["'seed.value=3'", "'seed'", "0"]),
-        over("broken YAML", "train.steps=[1", &["'train.steps=[1'", "YAML"]),
+        over("open bracket in an override", "train.steps=[1", &["'train.steps=[1'"]),
+        over("broken YAML in an override", "train.steps=@1", &["'train.steps=@1'", "not valid YAML"]),
+        over("misspelt type", "loss.typ=lv", &["'loss.typ=lv'", "unknown key 'loss.typ'", "did you mean 'type'?"]),
         over("extends", "extends=base.yaml", &["'extends=base.yaml'", "file"]),
         over("null where a number must be", "target.dim=null", &["'target.dim=null'", "'target.dim'", "null"]),
         over("text for a section", "loss=lv", &["'loss=lv'", "{type: lv}"]),

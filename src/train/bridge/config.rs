@@ -88,6 +88,7 @@ fn pis_grad() -> NetConfig {
 impl BridgeConfig {
     /// Checks everything that can be checked without building; fills in the process's defaults.
     pub fn validate(&mut self) -> Result<()> {
+        self.check_extents()?;
         self.process = self.process.resolved()?;
         self.net.validate()?;
         self.loss.validate()?;
@@ -95,6 +96,17 @@ impl BridgeConfig {
         check::in_range("eval.samples", self.eval.samples, 2, 10_000_000)?;
         self.eval.sinkhorn.validate()?;
         self.check_pairing(&self.process.resolve()?)
+    }
+
+    /// Whole numbers below `target:` are extents; more than this is a slip that would take all memory.
+    fn check_extents(&self) -> Result<()> {
+        let section = serde_json::to_value(&self.target)?;
+        for (key, value) in section.as_object().into_iter().flatten() {
+            if let Some(extent) = value.as_i64() {
+                check::at_most(&format!("target.{key}"), extent, 1_000_000)?;
+            }
+        }
+        Ok(())
     }
 
     /// Refuses losses that mean nothing for a process, saying why.

@@ -32,16 +32,15 @@ pub fn open(run: &Path, overrides: &[String], device: Device) -> Result<Stored> 
     let mut loaded = load::load::<BridgeConfig>(&file, overrides)?;
     let checked = loaded.value.validate();
     checked.map_err(|error| loaded.locate(error))?;
-    let config = loaded.value;
     let newest = checkpoint::latest(&run.join("checkpoints"))?;
     let newest = newest.ok_or_else(|| bad_input!("{}: has no complete checkpoint yet", run.display()))?;
-    let objective = super::build(&config, device)?;
+    let objective = super::build(&loaded.value, device).map_err(|error| loaded.locate(error))?;
     let weights = match newest.tensors_if_any("ema")? {
         Some(ema) => ema,
         None => newest.tensors("weights")?,
     };
     assign(&objective.params().named(), &weights, |name| Some(name.to_string()))?;
-    Ok(Stored { objective, seed: config.seed, step: newest.step })
+    Ok(Stored { objective, seed: loaded.value.seed, step: newest.step })
 }
 
 impl Stored {
