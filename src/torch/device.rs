@@ -38,7 +38,7 @@ pub fn select(text: &str) -> Result<(Device, Option<String>)> {
     match parse(text)? {
         Request::Cpu => Ok((Device::Cpu, None)),
         Request::Cuda(index) => cuda(index).map(|d| (d, None)).map_err(|cause| {
-            bad_input!("--device {text}: CUDA cannot be used here: {cause}; use --device cpu or --device auto")
+            bad_input!("--device {text}: CUDA cannot be used here: {cause}; use --device cpu or auto (make setup CUDA=1 fetches CUDA libraries)")
         }),
         Request::Auto => match cuda(0) {
             Ok(device) => Ok((device, None)),
