@@ -2,23 +2,16 @@
 
 use std::num::NonZeroUsize;
 use std::path::PathBuf;
-use std::process::{Command, ExitCode};
+use std::process::ExitCode;
 use std::time::Instant;
 
-use anyhow::{Context, Result};
+use anyhow::Result;
 use clap::{Args, Parser, Subcommand};
-use sampler::bad_input;
-use sampler::config::cli::{self, Common, Interrupted};
-use sampler::config::load::{self, Loaded};
-use sampler::config::{sweep, to_yaml};
-use sampler::io::atomic::write_atomic;
+use sampler::config::cli::{self, Common};
 use sampler::io::tensors::write_tensors;
 use sampler::log::progress::Terminal;
 use sampler::torch::{device, threads};
-use sampler::train::bridge::{BridgeConfig, bench, build, compare, stored};
-use sampler::train::run::Plan;
-use sampler::train::stop::StopFlag;
-use sampler::train::{Run, train};
+use sampler::train::bridge::{bench, compare, launch, stored};
 
 /// Diffusion-bridge samplers: PIS, DDS, DIS, CMCD and DBS under any of the losses rkl, rkl_ld, lv, tb, vargrad, subtb.
 ///
@@ -108,75 +101,12 @@ struct BenchArgs {
 fn main() -> ExitCode {
     let started = Instant::now();
     cli::run(move || match cli::parse::<Cli>().verb {
-        Verb::Train(common) => train_all(&common),
+        Verb::Train(common) => launch::train_all(&common),
         Verb::Eval(args) => evaluate(&args),
         Verb::Sample(args) => sample(&args),
         Verb::Compare(args) => compare_runs(&args),
         Verb::Bench(args) => time_updates(&args, started),
     })
-}
-
-/// Every run of a sweep, one after the other.
-fn train_all(common: &Common) -> Result<()> {
-    let overrides = common.all_overrides();
-    let (runs, swept) = (sweep::runs(&overrides)?, sweep::swept_keys(&overrides)?);
-    if runs.len() > 1 && common.out.is_some() {
-        return Err(bad_input!(
-            "--out names one folder, but the overrides ask for {} runs; leave --out away",
-            runs.len()
-        ));
-    }
-    // A slip in the last run of a sweep is reported before the first one starts.
-    let loaded = runs.iter().map(|overrides| load_config(common, overrides)).collect::<Result<Vec<_>>>()?;
-    if common.dry_run {
-        let texts = loaded.iter().map(|one| to_yaml(&one.value)).collect::<Result<Vec<_>>>()?;
-        print!("{}", texts.join("---\n"));
-        return Ok(());
-    }
-    set_threads(common.threads);
-    for (number, one) in loaded.iter().enumerate() {
-        // A signal that came while the run before this one was measured.
-        if number > 0 && StopFlag::install()?.raised() {
-            let text = format!("stopped after {number} of {} runs; go on with --resume", loaded.len());
-            return Err(Interrupted(text).into());
-        }
-        train_one(common, one, &swept)?;
-    }
-    Ok(())
-}
-
-fn load_config(common: &Common, overrides: &[String]) -> Result<Loaded<BridgeConfig>> {
-    let mut loaded = load::load::<BridgeConfig>(&common.config, overrides)?;
-    let checked = loaded.value.validate();
-    checked.map_err(|error| loaded.locate(error))?;
-    Ok(loaded)
-}
-
-fn train_one(common: &Common, loaded: &Loaded<BridgeConfig>, swept: &[String]) -> Result<()> {
-    let (config, name) = (&loaded.value, loaded.name.as_str());
-    let (device, reason) = device::select(&common.device)?;
-    let mut objective = build(config, device).map_err(|error| loaded.locate(error))?;
-    let yaml = to_yaml(config)?;
-    let plan = Plan {
-        task: "bridge",
-        name,
-        yaml: &yaml,
-        seed: config.seed,
-        out: common.out.as_deref(),
-        resume: common.resume,
-        swept,
-        device: &device::describe(device),
-        keep_checkpoints: config.train.keep_checkpoints,
-    };
-    let (mut run, checkpoint) = Run::open(&plan)?;
-    if let Some(reason) = reason {
-        run.terminal.line(&format!("computing on the CPU: {reason}"));
-    }
-    for warning in config.warnings()? {
-        run.terminal.line(&format!("warning: {warning}"));
-    }
-    train(&mut objective, &config.train, &mut run, checkpoint)?;
-    Ok(())
 }
 
 fn set_threads(workers: Option<NonZeroUsize>) {
@@ -201,12 +131,7 @@ fn sample(args: &SampleArgs) -> Result<()> {
 }
 
 fn compare_runs(args: &CompareArgs) -> Result<()> {
-    let groups = compare::group(&compare::find_runs(&args.runs)?)?;
-    let table = compare::table(&groups);
-    std::fs::create_dir_all(&args.out).with_context(|| format!("{}: cannot make the folder", args.out.display()))?;
-    write_atomic(&args.out.join("compare.md"), table.to_markdown().as_bytes())?;
-    write_atomic(&args.out.join("compare.csv"), table.to_csv().as_bytes())?;
-    compare::picture(&groups)?.save(&args.out.join("compare.png"))?;
+    let table = compare::write(&args.runs, &args.out)?;
     let mut terminal = Terminal::new();
     terminal.result(&table.to_text());
     terminal.line(&format!("written: {0}/compare.md, {0}/compare.csv, {0}/compare.png", args.out.display()));
@@ -221,15 +146,9 @@ fn time_updates(args: &BenchArgs, started: Instant) -> Result<()> {
         println!("{}", serde_json::to_string(&bench::measure(row, args.updates, device, started)?)?);
         return Ok(());
     }
-    let mut rows: Vec<bench::Row> = Vec::new();
-    for index in 0..bench::count() {
-        let mut child = Command::new(std::env::current_exe()?);
-        child.args(["bench", "--row", &index.to_string(), "--updates", &args.updates.to_string()]);
-        child.args(["--device", &args.device]);
-        child.args(args.threads.map(|n| format!("--threads={n}")));
-        let output = child.stderr(std::process::Stdio::inherit()).output()?;
-        rows.push(serde_json::from_slice(&output.stdout).with_context(|| format!("row {index} failed"))?);
-    }
+    let mut options = vec![format!("--updates={}", args.updates), format!("--device={}", args.device)];
+    options.extend(args.threads.map(|n| format!("--threads={n}")));
+    let rows = bench::rows(&options)?;
     let text = if args.json { serde_json::to_string_pretty(&rows)? } else { bench::table(&rows).to_text() };
     Terminal::new().result(&text);
     Ok(())

@@ -51,6 +51,9 @@ pub trait Objective {
     /// Pictures of the whole run, drawn at its end from `metrics.jsonl` and the final model.
     fn pictures(&mut self, history: &History) -> Result<Vec<(String, Picture)>>;
 
+    /// Tags of the figures that the terminal shows; all of them go to the files.
+    fn headline(&self) -> &'static [&'static str];
+
     fn cost(&self) -> Cost;
 
     /// Continues a count, as after a resume.

@@ -190,7 +190,9 @@ impl<'a> State<'a> {
         let evaluation: Evaluation = self.with_ema(|objective| objective.evaluate(last))?;
         self.objective.set_cost(before);
         run.show(self.step, &evaluation)?;
-        let shown: Vec<(&str, f64)> = evaluation.scalars.iter().map(|(tag, v)| (tag.as_str(), *v)).collect();
+        let headline = self.objective.headline();
+        let named = evaluation.scalars.iter().filter(|(tag, _)| headline.contains(&tag.as_str()));
+        let shown: Vec<(&str, f64)> = named.map(|(tag, v)| (tag.trim_start_matches("eval/"), *v)).collect();
         run.terminal.evaluation(self.step, &shown);
         Ok(evaluation.scalars)
     }

@@ -3,6 +3,7 @@
 //! The rows are those for which the papers' own JAX code was timed on a comparable machine (two cores, quiet, float32,
 //! compilation excluded). Each row runs in a process of its own, so that its peak memory is its own.
 
+use std::process::{Command, Stdio};
 use std::time::Instant;
 
 use anyhow::{Context, Result};
@@ -98,9 +99,16 @@ fn cases() -> Vec<Case> {
     ]
 }
 
-/// Number of rows.
-pub fn count() -> usize {
-    cases().len()
+/// Measures every row in a process of its own: this program again, with `bench --row N` and the given options.
+pub fn rows(options: &[String]) -> Result<Vec<Row>> {
+    let program = std::env::current_exe().context("this program's own file is not known")?;
+    let row = |index: usize| {
+        let mut child = Command::new(&program);
+        child.args(["bench", "--row", &index.to_string()]).args(options).stderr(Stdio::inherit());
+        let output = child.output().with_context(|| format!("row {index} cannot be started"))?;
+        serde_json::from_slice(&output.stdout).with_context(|| format!("row {index} failed"))
+    };
+    (0..cases().len()).map(row).collect()
 }
 
 /// Measures row `index` in this process. `started` is when the process started.

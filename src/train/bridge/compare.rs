@@ -8,6 +8,7 @@ use serde_json::Value;
 
 use crate::bad_input;
 use crate::config::flat;
+use crate::io::atomic::write_atomic;
 use crate::log::jsonl;
 use crate::log::plot::{Axis, LinePlot, Picture, Series};
 use crate::log::table::{Table, figure, mean_std};
@@ -48,6 +49,17 @@ pub struct Finished {
 pub struct Group {
     pub label: String,
     runs: Vec<Finished>,
+}
+
+/// Compares the runs at or below the given paths; leaves `compare.md`, `compare.csv` and `compare.png` in `out`.
+pub fn write(paths: &[PathBuf], out: &Path) -> Result<Table> {
+    let groups = group(&find_runs(paths)?)?;
+    let table = table(&groups);
+    std::fs::create_dir_all(out).with_context(|| format!("{}: cannot make the folder", out.display()))?;
+    write_atomic(&out.join("compare.md"), table.to_markdown().as_bytes())?;
+    write_atomic(&out.join("compare.csv"), table.to_csv().as_bytes())?;
+    picture(&groups)?.save(&out.join("compare.png"))?;
+    Ok(table)
 }
 
 /// Run folders at or below the given paths, in order.
@@ -134,12 +146,16 @@ fn refuse_mixed(first: &Finished, other: &Finished) -> Result<()> {
 }
 
 /// Keys other than the seed in which runs differ; the loss's type is always part of a label.
+///
+/// Where the type of a section differs, keys that some types do not have say nothing new.
 fn differing_keys(runs: &[Finished]) -> Vec<String> {
     let keys: BTreeSet<&String> = runs.iter().flat_map(|run| run.config.keys()).collect();
-    let differs = |key: &&&String| {
-        let first = runs[0].config.get(**key);
-        runs.iter().any(|run| run.config.get(**key) != first)
+    let vary = |key: &str| runs.iter().any(|run| run.config.get(key) != runs[0].config.get(key));
+    let belongs_to_a_type = |key: &str| {
+        let section = key.rsplit_once('.').map_or("", |(section, _)| section);
+        vary(&format!("{section}.type")) && runs.iter().any(|run| !run.config.contains_key(key))
     };
+    let differs = |key: &&&String| vary(key) && !belongs_to_a_type(key);
     let mut list = vec!["loss.type".to_string()];
     list.extend(
         keys.iter().filter(|key| **key != "seed" && **key != "loss.type").filter(differs).map(|k| (*k).clone()),

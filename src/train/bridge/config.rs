@@ -59,6 +59,10 @@ pub struct EvalConfig {
     pub distances: Distances,
     pub sinkhorn: SinkhornConfig,
     pub mmd: MmdKernel,
+    /// Samples and reference are clamped to ± this before distances are taken, as published code does for the funnel
+    /// (30), whose tails would otherwise be all that counts.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub clip: Option<f64>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -77,6 +81,7 @@ impl Default for EvalConfig {
             distances: Distances::Last,
             sinkhorn: SinkhornConfig::default(),
             mmd: MmdKernel::default(),
+            clip: None,
         }
     }
 }
@@ -94,6 +99,7 @@ impl BridgeConfig {
         self.loss.validate()?;
         self.train.validate()?;
         check::in_range("eval.samples", self.eval.samples, 2, 10_000_000)?;
+        self.eval.clip.map_or(Ok(()), |clip| check::positive("eval.clip", clip))?;
         self.eval.sinkhorn.validate()?;
         self.check_pairing(&self.process.resolve()?)
     }

@@ -99,6 +99,8 @@ fn forward_figures(log_weight: &Tensor, target: &dyn Target) -> Result<Vec<(&'st
 /// Distances between samples and reference: Sinkhorn in the configured convention and whether its iterations
 /// converged (at the customary settings they do not), the exact 2-Wasserstein distance, MMD.
 fn distances(x: &Tensor, reference: &Tensor, config: &EvalConfig) -> Result<Vec<(&'static str, f64)>> {
+    let clipped = |t: &Tensor| config.clip.map_or(t.shallow_clone(), |clip| t.clamp(-clip, clip));
+    let (x, reference) = (&clipped(x), &clipped(reference));
     let transport = sinkhorn(x, reference, &config.sinkhorn)?;
     let mut figures = vec![
         ("sinkhorn", transport.value),

@@ -4,6 +4,7 @@ pub mod bench;
 pub mod compare;
 pub mod config;
 pub mod evaluate;
+pub mod launch;
 pub mod objective;
 pub mod pictures;
 pub mod stored;

@@ -191,6 +191,10 @@ impl Objective for BridgeObjective {
         Ok(all)
     }
 
+    fn headline(&self) -> &'static [&'static str] {
+        &["eval/elbo", "eval/log_z", "eval/ess", "eval/eubo", "eval/emc", "eval/sinkhorn"]
+    }
+
     fn cost(&self) -> Cost {
         Cost { target_calls: self.team.calls().total(), network_calls: self.network_calls }
     }
