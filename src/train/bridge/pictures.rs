@@ -60,12 +60,12 @@ fn plot(
     plot.draw()
 }
 
-/// The first evaluations may lie orders of magnitude off: the axis spans what came after the first tenth.
+/// The first evaluations may lie orders of magnitude off: the axis spans what came after the first quarter.
 fn robust_axis(history: &History, name: &str, tags: &[(&str, &str)]) -> Axis {
     let mut settled = Vec::new();
     for (_, tag) in tags {
         let values: Vec<f64> = history.iter().filter_map(|row| row.get(*tag)).copied().collect();
-        settled.extend(values[values.len() / 10..].iter().filter(|v| v.is_finite()));
+        settled.extend(values[values.len() / 4..].iter().filter(|v| v.is_finite()));
     }
     let (low, high) = settled.iter().fold((f64::INFINITY, f64::NEG_INFINITY), |(l, h), v| (l.min(*v), h.max(*v)));
     if low < high { Axis::linear(name).within(low, high) } else { Axis::linear(name) }
@@ -88,7 +88,9 @@ pub fn log_weights(log_weight: &Tensor, log_z: Option<f64>) -> Result<Picture> {
     let mut plot = HistogramPlot::new("Log-weights", Axis::linear("log w"));
     plot = plot.sample(Sample::new("samples", &values));
     if let Some(log_z) = log_z {
-        plot = plot.curve("exact log Z", &[log_z, log_z], &[0.0, 1.0]);
+        // As high as the peak of a normal distribution of this spread.
+        let peak = 0.4 / log_weight.std(true).double_value(&[]).max(1e-6);
+        plot = plot.curve("exact log Z", &[log_z, log_z], &[0.0, peak]);
     }
     plot.draw()
 }
