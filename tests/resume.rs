@@ -1,122 +1,124 @@
-//! Runs that are killed and resumed end as if they had never been stopped, bit for bit.
+//! What `--resume` goes on with, what it leaves alone, and what it refuses.
 
 #[path = "common/bridge_binary.rs"]
 mod bridge_binary;
 
-use std::path::Path;
-use std::time::{Duration, Instant};
+use std::fs;
 
-use bridge_binary::{Said, Sandbox, assert_same_record, checkpoints, last_step, wait_until};
-use rand::rngs::ChaCha8Rng;
-use rand::{RngExt, SeedableRng};
+use bridge_binary::{Sandbox, assert_same_record, checkpoints, last_step, record, small_config, wait_until};
 
-const INTERVAL: u64 = 5;
-const STEPS: u64 = 120;
-
-/// A run of a second, of which every update is logged and every fifth saved.
-fn config(process: &str, loss: &str, more: &str) -> String {
-    format!(
-        "target: {{type: funnel, dim: 3}}\n\
-         process: {{type: {process}, num_steps: 5}}\n\
-         net: {{type: pis_grad, hidden: 8}}\n\
-         loss: {{type: {loss}}}\n\
-         train: {{steps: {STEPS}, batch: 16, learning_rate: 5.0e-3, log_every: 1, eval_every: 10, \
-         checkpoint_every: {INTERVAL}, {more}}}\n\
-         eval: {{samples: 64, distances: always}}\n"
-    )
-}
-
-/// When to kill a session, counted from its start.
-enum Moment {
-    /// After so many milliseconds, mostly before the first update.
-    Starting(u64),
-    /// After so many updates and some microseconds.
-    Updating(u64, u64),
-    /// When a checkpoint is seen half written.
-    Saving,
-}
-
-impl Moment {
-    fn draw(rng: &mut ChaCha8Rng) -> Self {
-        match rng.random_range(0..5) {
-            0 => Self::Starting(rng.random_range(0..400)),
-            1 => Self::Saving,
-            _ => Self::Updating(rng.random_range(1..18), rng.random_range(0..4000)),
-        }
-    }
-
-    fn wait(&self, run: &Path, from: u64) {
-        let reached = |updates: u64| last_step(run).is_some_and(|step| step >= from + updates);
-        match *self {
-            Self::Starting(milliseconds) => spin(Duration::from_millis(milliseconds)),
-            Self::Updating(updates, microseconds) => {
-                wait_until("updates", || reached(updates));
-                spin(Duration::from_micros(microseconds));
-            }
-            // The sight may be missed: saving takes less than a millisecond.
-            Self::Saving => wait_until("a checkpoint", || half_saved(run) || reached(3 * INTERVAL)),
-        }
-    }
-}
-
-/// A random moment is to come about by itself, not to be slept through till the scheduler's next tick.
-fn spin(time: Duration) {
-    let started = Instant::now();
-    while started.elapsed() < time {
-        std::hint::spin_loop();
-    }
-}
-
-fn half_saved(run: &Path) -> bool {
-    let entries = std::fs::read_dir(run.join("checkpoints")).into_iter().flatten().flatten();
-    entries.into_iter().any(|entry| entry.file_name().to_string_lossy().ends_with(".partial"))
-}
-
-/// Kills a run up to `kills` times, resumes it to its end, and compares it with one that was left alone. Returns the
-/// number of kills that hit.
-fn survives(yaml: &str, seed: u64, kills: usize) -> usize {
-    let sandbox = Sandbox::new(yaml);
-    let (run, reference) = (sandbox.path("killed"), sandbox.path("alone"));
-    sandbox.run(sandbox.train(&["--out", "alone"]), 0);
-
-    let mut rng = ChaCha8Rng::seed_from_u64(seed);
-    let mut hits = 0;
-    let newest = || checkpoints(&run).last().copied().unwrap_or(0);
-    while hits < kills {
-        let from = newest();
-        let mut child = sandbox.train(&["--out", "killed", "--resume"]).spawn().unwrap();
-        Moment::draw(&mut rng).wait(&run, from);
-        child.kill().unwrap();
-        let said = Said::from(child.wait_with_output().unwrap());
-        assert!(matches!(said.status, None | Some(0)), "{}", said.err);
-        if said.status.is_some() {
-            break;
-        }
-        hits += 1;
-        assert!(
-            from == 0 || said.err.is_empty() || said.err.contains(&format!("resuming at step {from} ")),
-            "{}",
-            said.err
-        );
-        assert!(newest() + INTERVAL >= last_step(&run).unwrap_or(0), "more than one interval is lost");
-    }
-
-    let said = sandbox.run(sandbox.train(&["--out", "killed", "--resume"]), 0);
-    assert!(newest() == STEPS && said.err.contains("resuming at step"), "{}", said.err);
-    assert_same_record(&run, &reference);
-    hits
+/// A finished run of 20 updates with checkpoints at 15 and 20.
+fn finished() -> Sandbox {
+    let keys = "steps: 20, schedule: {type: constant}, checkpoint_every: 5, ema_decay: 0.9";
+    let sandbox = Sandbox::new(&small_config("cmcd", "rkl_ld", keys));
+    sandbox.run(sandbox.train(&["--out", "run"]), 0);
+    sandbox
 }
 
 #[test]
-fn a_run_killed_at_any_moment_resumes_bit_for_bit() {
-    let cases = [
-        config("cmcd", "rkl_ld", ""),
-        config("dbs", "rkl", ""),
-        config("cmcd", "lv", "ema_decay: 0.9, optimizer: {type: adam}"),
-        config("dis", "tb", "ema_decay: 0.99"),
-        config("cmcd", "subtb, partial_energy: true", ""),
+fn a_finished_run_is_left_as_it_is() {
+    let sandbox = finished();
+    let run = sandbox.path("run");
+    let (before, clocks) = (record(&run), fs::read(run.join("summary.json")).unwrap());
+    let said = sandbox.run(sandbox.train(&["--out", "run", "--resume"]), 0);
+    assert!(said.err.contains("already done"), "{}", said.err);
+    assert!(record(&run) == before && fs::read(run.join("summary.json")).unwrap() == clocks);
+
+    // Stopped between its last checkpoint and its summary, it has only its figures to take.
+    for file in ["summary.json", "samples.safetensors"] {
+        fs::remove_file(run.join(file)).unwrap();
+    }
+    fs::remove_dir_all(run.join("plots")).unwrap();
+    sandbox.run(sandbox.train(&["--out", "run", "--resume"]), 0);
+    assert!(record(&run) == before);
+}
+
+#[test]
+fn a_changed_config_is_refused_by_its_key_but_a_run_may_grow() {
+    let sandbox = finished();
+    let run = sandbox.path("run");
+    let before = record(&run);
+    let cases: [(&[&str], &[&str]); 7] = [
+        (&["train.learning_rate=0.1"], &["'train.learning_rate' was 0.005 and is now 0.1"]),
+        (&["target.std=2"], &["'target.std' was 3.0 and is now 2.0"]),
+        (&["loss.type=lv"], &["'loss.type' was \"rkl_ld\" and is now \"lv\""]),
+        (&["train.ema_decay=null"], &["'train.ema_decay' was 0.9 and is now null"]),
+        (&["train.interpolation_learning_rate=1"], &["'train.interpolation_learning_rate' was not set"]),
+        (&["--seed", "4"], &["'seed' was 0 and is now 4"]),
+        (&["train.steps=19"], &["'train.steps' must be 20 or larger", "step_00000020"]),
     ];
-    let hits = cases.iter().zip(1..).map(|(yaml, seed)| survives(yaml, seed, 6)).sum::<usize>();
-    assert!(hits >= 20, "only {hits} kills hit");
-    println!("{hits} kills");
+    for (change, parts) in cases {
+        let said = sandbox.run(sandbox.train(&[&["--out", "run", "--resume"], change].concat()), 2);
+        assert!(parts.iter().all(|part| said.complaint().contains(part)), "{}", said.err);
+    }
+    assert!(record(&run) == before, "a refusal changed something");
+
+    sandbox.run(sandbox.train(&["--out", "run", "--resume", "train.steps=30"]), 0);
+    assert_eq!((checkpoints(&run), last_step(&run)), (vec![25, 30], Some(30)));
+    assert!(fs::read_to_string(run.join("config.yaml")).unwrap().contains("steps: 30"));
+}
+
+#[test]
+fn a_damaged_checkpoint_is_named_with_the_way_out() {
+    let sandbox = finished();
+    let run = sandbox.path("run");
+    let newest = run.join("checkpoints/step_00000020");
+    let whole = |name: &str| fs::read(newest.join(name)).unwrap();
+    let half = |name: &str| whole(name)[..whole(name).len() / 2].to_vec();
+    let damages = [
+        ("weights.safetensors", Some(half("weights.safetensors"))),
+        ("optimizer.safetensors", Some(whole("ema.safetensors"))),
+        ("ema.safetensors", None),
+        ("state.json", Some(b"{\"step\": 20".to_vec())),
+        ("state.json", Some(b"{}".to_vec())),
+    ];
+    for (name, content) in damages {
+        let (path, kept) = (newest.join(name), whole(name));
+        match content {
+            Some(bytes) => fs::write(&path, bytes).unwrap(),
+            None => fs::remove_file(&path).unwrap(),
+        }
+        let said = sandbox.run(sandbox.train(&["--out", "run", "--resume"]), 2);
+        for part in [&format!("step_00000020/{name}: "), "remove the folder run/checkpoints/step_00000020 to go on"] {
+            assert!(said.complaint().contains(part), "{name}: {}", said.err);
+        }
+        fs::write(&path, kept).unwrap();
+    }
+
+    let before = record(&run);
+    fs::remove_dir_all(&newest).unwrap();
+    let said = sandbox.run(sandbox.train(&["--out", "run", "--resume"]), 0);
+    assert!(said.err.contains("resuming at step 15 "), "{}", said.err);
+    assert!(record(&run) == before);
+}
+
+#[test]
+fn a_folder_in_use_is_left_to_its_process() {
+    let sandbox = finished();
+    let run = sandbox.path("run");
+    let mut child = sandbox.train(&["--out", "run", "--resume", "train.steps=1000000"]).spawn().unwrap();
+    wait_until("an update", || last_step(&run) > Some(20));
+    let said = sandbox.run(sandbox.train(&["--out", "run", "--resume", "train.steps=1000000"]), 2);
+    assert!(said.complaint().contains("another process is training in this folder"), "{}", said.err);
+    child.kill().unwrap();
+    child.wait().unwrap();
+}
+
+#[test]
+fn a_run_with_nothing_saved_starts_over_and_says_so() {
+    let sandbox = finished();
+    let (run, again) = (sandbox.path("run"), sandbox.path("again"));
+    fs::create_dir(&again).unwrap();
+    fs::write(again.join(".config.yaml.123-0.tmp"), "seed: ").unwrap(); // killed in its first write
+    let said = sandbox.run(sandbox.train(&["--out", "again", "--resume"]), 0);
+    assert!(said.err.contains("nothing to resume"), "{}", said.err);
+    assert_same_record(&again, &run);
+
+    fs::remove_dir_all(again.join("checkpoints")).unwrap();
+    let said = sandbox.run(sandbox.train(&["--out", "again", "--resume"]), 0);
+    assert!(said.err.contains("nothing to resume (no complete checkpoint here)"), "{}", said.err);
+    assert_same_record(&again, &run);
+    let left =
+        fs::read_dir(&again).unwrap().flatten().any(|entry| entry.file_name().to_string_lossy().ends_with(".tmp"));
+    assert!(!left, "a half-written file stays");
 }

@@ -97,7 +97,7 @@ fn cell(row: &[String], column: usize) -> &str {
 /// A number with `digits` significant digits, in plain notation where that is short: `0.001234`, `1234`, `1.23e-7`.
 pub fn figure(value: f64, digits: usize) -> String {
     if value == 0.0 || !value.is_finite() {
-        return value.to_string();
+        return (value + 0.0).to_string(); // no "-0"
     }
     // The exponent after rounding: 9.996 with three digits is 10.0.
     let scientific = format!("{value:.*e}", digits.max(1) - 1);

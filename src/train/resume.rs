@@ -8,6 +8,7 @@ use serde_json::Value;
 use super::run::Plan;
 use crate::bad_input;
 use crate::config::flat;
+use crate::io::checkpoint::Checkpoint;
 use crate::io::run_dir::{RunDir, Wanted};
 
 /// Keys that may change between the sessions of one run: they bear on no update.
@@ -94,4 +95,18 @@ fn changes(dir: &RunDir, yaml: &str) -> Result<Vec<Change>> {
     let keys = old.keys().chain(new.keys().filter(|key| !old.contains_key(*key)));
     let changed = keys.filter(|key| !FREE_TO_CHANGE.contains(&key.as_str()) && old.get(*key) != new.get(*key));
     Ok(changed.map(|key| Change { key: key.clone(), was: old.get(key).cloned(), is: new.get(key).cloned() }).collect())
+}
+
+/// A run cannot be made shorter than it already is.
+pub fn check_reach(checkpoint: &Checkpoint, yaml: &str) -> Result<()> {
+    let steps = flat(yaml)?.get("train.steps").and_then(Value::as_u64);
+    match steps.filter(|steps| *steps < checkpoint.step) {
+        None => Ok(()),
+        Some(steps) => {
+            let (reached, path) = (checkpoint.step, checkpoint.path.display());
+            Err(bad_input!(
+                "'train.steps' must be {reached} or larger to resume, found {steps}: {path} is already there"
+            ))
+        }
+    }
 }

@@ -56,6 +56,7 @@ impl Run {
         let dir = resume::choose(plan)?;
         let lock = dir.lock()?;
         let found = if dir.resumed { checkpoint::latest(&dir.checkpoints())? } else { None };
+        found.as_ref().map_or(Ok(()), |checkpoint| resume::check_reach(checkpoint, plan.yaml))?;
         dir.write_config(plan.yaml)?;
         dir.write_environment(environment(plan.device, plan.seed))?;
         let mut terminal = Terminal::with_log(&dir.file("log.txt"))?;

@@ -43,7 +43,6 @@ pub fn train(
     let resumed = checkpoint.is_some();
     if let Some(checkpoint) = checkpoint {
         state.load(&checkpoint, run)?;
-        check_reach(state.step, config.steps, &checkpoint)?;
         if let Some(figures) = run.done(config.steps).filter(|_| state.step == config.steps) {
             run.terminal.line(&format!("already done: all {} updates were made before", config.steps));
             return Ok(figures);
@@ -252,15 +251,4 @@ impl<'a> State<'a> {
         run.continue_clock(state.get("wall_s").and_then(Value::as_f64).unwrap_or(0.0));
         Ok(())
     }
-}
-
-/// A run cannot be made shorter than it already is.
-fn check_reach(step: u64, steps: u64, checkpoint: &Checkpoint) -> Result<()> {
-    if step <= steps {
-        return Ok(());
-    }
-    Err(bad_input!(
-        "'train.steps' must be {step} or larger to resume, found {steps}: {} is already at step {step}",
-        checkpoint.path.display()
-    ))
 }
