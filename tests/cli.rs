@@ -96,8 +96,9 @@ fn a_sweep_makes_a_folder_a_run_and_compare_groups_them() {
     for other in ["target.std=2", "eval.samples=32"] {
         sandbox.run(sandbox.train(&["--out", other, other]), 0);
         let said = sandbox.run(sandbox.command(&["compare", "runs/bridge/run", other]), 2);
-        let parts = [&other.replace('=', " "), "are not compared"];
-        assert!(parts.iter().all(|part| said.complaint().contains(*part)), "{}", said.err);
+        let (key, value) = other.split_once('=').unwrap();
+        let parts = [format!("has {key} "), value.to_string(), "are not compared".into()];
+        assert!(parts.iter().all(|part| said.complaint().contains(part.as_str())), "{}", said.err);
     }
 }
 
