@@ -46,8 +46,14 @@ pub struct Run {
 }
 
 /// Keys that may change between the sessions of one run: they bear on no update.
-const FREE_TO_CHANGE: [&str; 4] =
-    ["train.steps", "train.keep_checkpoints", "train.checkpoint_every", "train.max_skipped"];
+const FREE_TO_CHANGE: [&str; 6] = [
+    "train.steps",
+    "train.keep_checkpoints",
+    "train.checkpoint_every",
+    "train.max_skipped",
+    "run.steps",
+    "run.keep_checkpoints",
+];
 
 impl Run {
     /// Opens the folder, new or to be resumed, and its writers; returns the checkpoint to go on from, if any.

@@ -8,6 +8,7 @@
 
 pub mod exchange;
 pub mod langevin;
+pub mod replicas;
 pub mod verlet;
 
 use anyhow::Result;
