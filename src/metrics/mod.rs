@@ -7,12 +7,14 @@
 //! | [`mmd`] | maximum mean discrepancy, two kernels |
 //! | [`modes`] | mode weights, entropic mode coverage (EMC) |
 //! | [`energy`] | Wasserstein distances of energies, moments of coordinates |
+//! | [`autocorrelation`] | means of correlated series: inefficiency, effective sample size, blocked errors |
 //! | [`assignment`], [`pairwise`] | the optimal matching and the distances they stand on |
 //!
 //! Points are `[N, D]` of any float kind and device; results are `f64`. Nothing here tracks gradients or draws random
 //! numbers. Degenerate input (NaN, infinities, empty sets) gives NaN figures that a table can show, not an error.
 
 pub mod assignment;
+pub mod autocorrelation;
 pub mod energy;
 pub mod mmd;
 pub mod modes;

@@ -3,6 +3,7 @@
 
 pub mod diffusion;
 pub mod gradient;
+pub mod mcmc;
 pub mod path;
 pub mod rollout;
 pub mod team;

@@ -3,6 +3,7 @@
 pub mod bridge;
 pub mod config;
 pub mod lr_schedule;
+pub mod md;
 pub mod objective;
 mod resume;
 pub mod run;

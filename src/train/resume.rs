@@ -12,8 +12,14 @@ use crate::io::checkpoint::Checkpoint;
 use crate::io::run_dir::{RunDir, Wanted};
 
 /// Keys that may change between the sessions of one run: they bear on no update.
-const FREE_TO_CHANGE: [&str; 4] =
-    ["train.steps", "train.keep_checkpoints", "train.checkpoint_every", "train.max_skipped"];
+const FREE_TO_CHANGE: [&str; 6] = [
+    "train.steps",
+    "train.keep_checkpoints",
+    "train.checkpoint_every",
+    "train.max_skipped",
+    "run.steps",
+    "run.keep_checkpoints",
+];
 
 /// The folder to work in: that of the run to go on with, or a new one.
 ///

@@ -205,14 +205,14 @@ fn config_text(value: &impl Serialize, key: &str) -> Result<String> {
     Ok(value[key].as_str().unwrap_or_default().to_string())
 }
 
-fn median(values: impl Iterator<Item = f64>) -> f64 {
+pub(in crate::train) fn median(values: impl Iterator<Item = f64>) -> f64 {
     let mut values: Vec<f64> = values.collect();
     values.sort_by(f64::total_cmp);
     values.get(values.len() / 2).copied().unwrap_or(f64::NAN)
 }
 
 /// User and system seconds of this process, all threads.
-fn cpu_seconds() -> f64 {
+pub(in crate::train) fn cpu_seconds() -> f64 {
     let usage = usage();
     let seconds = |t: libc::timeval| t.tv_sec as f64 + t.tv_usec as f64 * 1e-6;
     seconds(usage.ru_utime) + seconds(usage.ru_stime)
