@@ -119,6 +119,21 @@ fn seeds_make_trajectories() {
 }
 
 #[test]
+fn constant_energy_is_constant() {
+    let (folder, config) = folder(SMALL);
+    let out = folder.path().join("out");
+    let nve = ["dynamics.integrator={type: verlet}", "dynamics.temperatures=[120]", "run.record_rungs=1"];
+    let fine = ["dynamics.step=0.001", "precision=f64"];
+    md(&[&["run", text(&config), "--out", text(&out)], nve.as_slice(), fine.as_slice()].concat(), 0);
+    for file in trajectory(&out) {
+        let total = &file["energy"] + &file["kinetic"]; // [F, R]
+        let spread = total.amax([0i64].as_slice(), false) - total.amin([0i64].as_slice(), false);
+        assert!(spread.max().double_value(&[]) < 1e-3, "{spread}");
+        assert!(file["energy"].std(true).double_value(&[]) > 0.1);
+    }
+}
+
+#[test]
 fn comparisons_tell_agreement_from_disagreement() {
     // Four atoms in space, each on springs to the origin, have torsions too.
     let config = SMALL

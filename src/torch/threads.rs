@@ -4,9 +4,15 @@
 //! operations are small (a quarter of a millisecond), so half the time goes into waiting, and a second program on the
 //! machine makes it many times slower. Splitting the *batch* instead needs two meetings an update.
 
+use std::cell::Cell;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 static WORKERS: AtomicUsize = AtomicUsize::new(0);
+
+thread_local! {
+    /// Whether this thread is one of several workers already.
+    static IS_WORKER: Cell<bool> = const { Cell::new(false) };
+}
 
 /// Sets the number of workers (`None`: one a core) and keeps libtorch itself to one thread.
 pub fn configure(workers: Option<usize>) {
@@ -14,9 +20,9 @@ pub fn configure(workers: Option<usize>) {
     alone();
 }
 
-/// Number of workers on the CPU; 1 until [`configure`] is called.
+/// Number of workers on the CPU; 1 until [`configure`] is called, and 1 to a worker, whose share is not divided again.
 pub fn workers() -> usize {
-    WORKERS.load(Ordering::Relaxed).max(1)
+    if IS_WORKER.get() { 1 } else { WORKERS.load(Ordering::Relaxed).max(1) }
 }
 
 /// Runs `job` on every item, each on a thread of its own, and `meanwhile` on this one; results in the items' order.
@@ -32,6 +38,7 @@ pub fn each<I: Send, T: Send>(items: Vec<I>, job: impl Fn(I) -> T + Sync, meanwh
         let start = |item| {
             scope.spawn(move || {
                 alone();
+                IS_WORKER.set(true);
                 job(item)
             })
         };
@@ -66,5 +73,12 @@ mod tests {
         let sums = each(items, |t| t.sum(Kind::Double).double_value(&[]), || met = true);
         assert_eq!(sums, [0.0, 3.0, 6.0, 9.0, 12.0]);
         assert!(met);
+    }
+
+    #[test]
+    fn a_worker_has_no_workers_of_its_own() {
+        let before = WORKERS.swap(2, Ordering::Relaxed);
+        assert_eq!((workers(), each(vec![(), ()], |()| workers(), || ())), (2, vec![1, 1]));
+        WORKERS.store(before, Ordering::Relaxed);
     }
 }

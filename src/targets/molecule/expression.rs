@@ -287,3 +287,64 @@ impl Compiler<'_> {
         self.ops.len() - 1
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn value(text: &str, x: f64, y: f64) -> Result<f64, String> {
+        let inputs = ["x".to_string(), "y".to_string()];
+        let constants = [("two".to_string(), 2.0)];
+        let table = Table { name: "at".to_string(), width: 2, height: 3, values: vec![1.0, 2.0, 3.0, 4.0, 5.0, 6.0] };
+        let program = Program::compile(text, &Scope { inputs: &inputs, constants: &constants, tables: &[table] })?;
+        Ok(program.run(&[Tensor::from_slice(&[x]), Tensor::from_slice(&[y])]).double_value(&[0]))
+    }
+
+    #[test]
+    fn formulas_mean_what_openmm_means() {
+        for (text, expected) in [
+            ("-x^2", -9.0),
+            ("2^3^2", 512.0),
+            ("x-y-1", -2.0),
+            ("x/y/2", 0.375),
+            ("2^-1*x", 1.5),
+            ("-x*-y", 12.0),
+            ("1.5e1 + .5", 15.5),
+            ("1/x", 1.0 / 3.0),
+            ("two^x", 8.0),
+            ("x^y", 81.0),
+            ("a+b; a=b*x; b=y+1", 20.0),
+            ("a; a=c; unused=nothing; c=two", 2.0),
+            ("select(step(x-y), 1, min(x, y)) + max(x, 10)", 13.0),
+            ("sqrt(x*x)+abs(-y)+exp(0)+log(1)+tanh(0)+delta(x-3)", 9.0),
+            ("at(1, 2)", 6.0),
+            ("at(x-3, y-3)", 3.0),
+        ] {
+            let found = value(text, 3.0, 4.0).unwrap();
+            assert!((found - expected).abs() < 1e-12, "{text}: {found}, expected {expected}");
+        }
+    }
+
+    #[test]
+    fn what_has_no_meaning_is_said() {
+        for (text, named) in [
+            ("", "ends"),
+            ("x+", "ends"),
+            ("x y", "'y'"),
+            ("(x", "')'"),
+            ("z", "'z'"),
+            ("a; b=1", "'a'"),
+            ("a; a=a", "'a'"),
+            ("a; b=1; a=b", "'a'"),
+            ("x; y", "name=value"),
+            ("sqrt(x, y)", "2 arguments"),
+            ("at(x)", "1 arguments"),
+            ("erfinv(x)", "'erfinv'"),
+            ("x $ y", "'$ y'"),
+            ("1.2.3", "1.2.3"),
+        ] {
+            let error = value(text, 1.0, 1.0).expect_err(text);
+            assert!(error.contains(named), "{text}: {error}");
+        }
+    }
+}

@@ -144,7 +144,11 @@ impl ForceField {
     pub fn energy(&self, x: &Tensor) -> Tensor {
         match &self.kernel {
             Some(kernel) if !x.requires_grad() => kernel.energy_and_forces(x).0,
-            _ => self.energy_by_tensors(x),
+            _ if x.requires_grad() => self.energy_by_tensors(x),
+            _ => {
+                let parts: Vec<Tensor> = self.chunks(x).iter().map(|rows| self.energy_by_tensors(rows)).collect();
+                Tensor::cat(&parts, 0)
+            }
         }
     }
 

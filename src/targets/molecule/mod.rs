@@ -219,3 +219,57 @@ fn agree(system: &System, topology: &Topology) -> Result<()> {
     }
     Ok(())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Untouched below the cut, logarithmic above, flat beyond the largest; with the slope that autograd finds.
+    #[test]
+    fn clashes_are_flattened() {
+        let regularisation = Regularisation { cut: 100.0, max: 1e6 };
+        let energy = Tensor::from_slice(&[-5.0, 99.0, 101.0, 1e4, 1e7]);
+        let (value, slope) = autograd::value_and_grad(&energy, |energy| regularisation.apply(energy));
+        let flat = 100.0 + (1e6f64 - 99.0).ln();
+        let expected = [-5.0, 99.0, 100.0 + 2f64.ln(), 100.0 + (1e4f64 - 99.0).ln(), flat];
+        for (k, expected) in expected.iter().enumerate() {
+            assert!((value.double_value(&[k as i64]) - expected).abs() < 1e-12, "{value} {expected}");
+        }
+        let error = (slope - regularisation.slope(&energy)).abs().max().double_value(&[]);
+        assert!(error < 1e-15, "{error:e}");
+        assert!(Regularisation { cut: 1e8, max: 1.0 }.validate().is_err());
+    }
+
+    /// The density of a config is -E / kT, its score the forces / kT, with and without flattening and in first order.
+    #[test]
+    fn densities_are_reduced_energies() {
+        let file = |file: &str| PathBuf::from("assets/molecules/aldp_ff96_obc1").join(file);
+        let plain = MoleculeConfig {
+            system: file("system.xml"),
+            topology: file("topology.pdb"),
+            temperature: 300.0,
+            regularisation: None,
+            first_order: false,
+        };
+        let options = (tch::Kind::Double, tch::Device::Cpu);
+        let target = Molecule::new(&plain, options).unwrap();
+        // The minimum, and a clash of two atoms.
+        let x = target.topology().flat_positions().repeat([2, 1]);
+        x.get(1).narrow(0, 0, 3).copy_(&(x.get(1).narrow(0, 60, 3) + 0.03));
+        let (energy, forces) = target.force_field().energy_and_forces(&x);
+        assert!((target.log_prob(&x) + energy / target.kt()).abs().max().double_value(&[]) < 1e-9);
+        assert!(target.score(&x).equal(&(forces / target.kt())));
+
+        let cut = Regularisation { cut: 50.0, max: 1e20 };
+        let regularised = MoleculeConfig { regularisation: Some(cut), ..plain.clone() };
+        let first_order = MoleculeConfig { first_order: true, ..regularised.clone() };
+        for config in [regularised, first_order] {
+            let target = Molecule::new(&config, options).unwrap();
+            let (value, slope) = autograd::value_and_grad(&x, |x| target.log_prob(x));
+            assert!(value.double_value(&[1]) < -50.0 && value.double_value(&[1]) > -100.0, "{value}");
+            let close = |a: Tensor, b: Tensor| (a - b).abs().max().double_value(&[]) < 1e-7;
+            assert!(close(slope, target.score(&x)) && close(value, target.log_prob(&x)));
+        }
+        assert!(Molecule::new(&MoleculeConfig { temperature: 0.0, ..plain }, options).is_err());
+    }
+}

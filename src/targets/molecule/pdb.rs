@@ -37,10 +37,12 @@ impl Place<'_> {
 struct Reader {
     records: Records,
     serials: HashMap<i64, usize>,
-    /// Residues already left, as chain, number and name: an atom of one of these comes too late.
-    left: HashSet<(String, String)>,
-    current: Option<(String, String)>,
+    /// Residues already left, as chain and number: an atom of one of these comes too late.
+    left: HashSet<(usize, String)>,
+    current: Option<(usize, String)>,
     chain: usize,
+    /// The chain's letter, once an atom has given it.
+    letter: Option<String>,
     conect: Vec<(usize, i64, i64)>,
 }
 
@@ -99,16 +101,16 @@ impl Reader {
 
     /// Index of the atom's residue, which begins with this atom if it is not the current one.
     fn residue(&mut self, name: &str, number: &str, line: &str, place: &Place) -> Result<usize> {
-        let key = (format!("{} {}", self.chain, line.get(21..22).unwrap_or("")), number.to_string());
+        // A new letter begins a chain even without a TER record.
+        let letter = line.get(21..22).unwrap_or("").to_string();
+        if self.letter.as_ref().is_some_and(|current| *current != letter) {
+            self.end_chain();
+        }
+        self.letter = Some(letter);
+
+        let key = (self.chain, number.to_string());
         if self.current.as_ref() != Some(&key) {
-            if let Some((chain, _)) = &self.current
-                && *chain != key.0
-            {
-                // A new letter begins a chain even without a TER record.
-                self.chain += 1;
-            }
             self.left.extend(self.current.take());
-            let key = (format!("{} {}", self.chain, line.get(21..22).unwrap_or("")), number.to_string());
             if self.left.contains(&key) {
                 return Err(place.error(format!(
                     "atoms of residue {name} {number} do not follow each other; put them in the order of system.xml"
@@ -138,6 +140,7 @@ impl Reader {
 
     fn end_chain(&mut self) {
         self.chain += 1;
+        self.letter = None;
         self.left.extend(self.current.take());
     }
 
