@@ -96,8 +96,9 @@ fn a_sweep_makes_a_folder_a_run_and_compare_groups_them() {
     for other in ["target.std=2", "eval.samples=32"] {
         sandbox.run(sandbox.train(&["--out", other, other]), 0);
         let said = sandbox.run(sandbox.command(&["compare", "runs/bridge/run", other]), 2);
-        let parts = [&other.replace('=', " "), "are not compared"];
-        assert!(parts.iter().all(|part| said.complaint().contains(*part)), "{}", said.err);
+        let (key, value) = other.split_once('=').unwrap();
+        let parts = [format!("has {key} "), value.to_string(), "are not compared".into()];
+        assert!(parts.iter().all(|part| said.complaint().contains(part.as_str())), "{}", said.err);
     }
 }
 
@@ -190,16 +191,20 @@ fn samples_come_with_their_weights_and_can_be_drawn_again() {
 }
 
 #[test]
-fn a_row_of_the_bench_is_json_and_nothing_else() {
+fn the_bench_prints_json_and_nothing_else() {
     let sandbox = sandbox();
-    let said = sandbox.run(sandbox.command(&["bench", "--json", "--row", "0", "--updates", "1", "--threads", "1"]), 0);
-    let row: Value = serde_json::from_str(&said.out).unwrap();
+    let said = sandbox.run(sandbox.command(&["bench", "--json", "--updates", "1", "--threads", "1"]), 0);
+    let rows: Vec<Value> = serde_json::from_str(&said.out).unwrap();
+    assert_eq!((rows.len(), said.err.as_str()), (4, ""));
+    let row = &rows[0];
     assert_eq!(
         (&row["target"], &row["process"], &row["loss"]),
         (&"funnel_d10".into(), &"CMCD".into(), &"rkl_ld".into())
     );
-    assert_eq!((&row["batch"], &row["num_steps"], &row["updates"]), (&2000.into(), &128.into(), &1.into()));
-    for figure in ["cpu_s_per_update", "wall_s_per_update", "peak_mib", "first_step_s", "reference_cpu_s"] {
-        assert!(row[figure].as_f64().is_some_and(|value| value > 0.0), "{figure}: {row}");
+    for row in &rows {
+        assert_eq!((&row["batch"], &row["num_steps"], &row["updates"]), (&2000.into(), &128.into(), &1.into()));
+        for figure in ["cpu_s_per_update", "wall_s_per_update", "peak_mib", "first_step_s", "reference_cpu_s"] {
+            assert!(row[figure].as_f64().is_some_and(|value| value > 0.0), "{figure}: {row}");
+        }
     }
 }
