@@ -191,16 +191,20 @@ fn samples_come_with_their_weights_and_can_be_drawn_again() {
 }
 
 #[test]
-fn a_row_of_the_bench_is_json_and_nothing_else() {
+fn the_bench_prints_json_and_nothing_else() {
     let sandbox = sandbox();
-    let said = sandbox.run(sandbox.command(&["bench", "--json", "--row", "0", "--updates", "1", "--threads", "1"]), 0);
-    let row: Value = serde_json::from_str(&said.out).unwrap();
+    let said = sandbox.run(sandbox.command(&["bench", "--json", "--updates", "1", "--threads", "1"]), 0);
+    let rows: Vec<Value> = serde_json::from_str(&said.out).unwrap();
+    assert_eq!((rows.len(), said.err.as_str()), (4, ""));
+    let row = &rows[0];
     assert_eq!(
         (&row["target"], &row["process"], &row["loss"]),
         (&"funnel_d10".into(), &"CMCD".into(), &"rkl_ld".into())
     );
-    assert_eq!((&row["batch"], &row["num_steps"], &row["updates"]), (&2000.into(), &128.into(), &1.into()));
-    for figure in ["cpu_s_per_update", "wall_s_per_update", "peak_mib", "first_step_s", "reference_cpu_s"] {
-        assert!(row[figure].as_f64().is_some_and(|value| value > 0.0), "{figure}: {row}");
+    for row in &rows {
+        assert_eq!((&row["batch"], &row["num_steps"], &row["updates"]), (&2000.into(), &128.into(), &1.into()));
+        for figure in ["cpu_s_per_update", "wall_s_per_update", "peak_mib", "first_step_s", "reference_cpu_s"] {
+            assert!(row[figure].as_f64().is_some_and(|value| value > 0.0), "{figure}: {row}");
+        }
     }
 }

@@ -79,7 +79,12 @@ impl Sandbox {
 
     /// `bridge train run.yaml` on one thread of the CPU.
     pub fn train(&self, more: &[&str]) -> Command {
-        self.command(&[&["train", "run.yaml", "--device", "cpu", "--threads", "1"], more].concat())
+        self.train_on("1", more)
+    }
+
+    /// `bridge train run.yaml` on some threads of the CPU.
+    pub fn train_on(&self, threads: &str, more: &[&str]) -> Command {
+        self.command(&[&["train", "run.yaml", "--device", "cpu", "--threads", threads], more].concat())
     }
 
     /// Runs a command to its end and demands the exit status.
