@@ -10,6 +10,7 @@ pub mod environment;
 pub mod run_dir;
 pub mod table;
 pub mod tensors;
+pub mod text;
 pub mod weights;
 
 mod blob;

@@ -14,6 +14,7 @@ pub mod lgcp;
 pub mod logistic;
 pub mod many_well;
 pub mod mog;
+pub mod molecule;
 pub mod mos;
 mod pairs;
 pub mod phi4;
@@ -92,6 +93,7 @@ pub enum TargetConfig {
     Cancer(logistic::DataConfig),
     Lgcp(lgcp::LgcpConfig),
     Phi4(phi4::Phi4Config),
+    Molecule(molecule::MoleculeConfig),
 }
 
 impl TargetConfig {
@@ -116,6 +118,7 @@ impl TargetConfig {
             Self::Cancer(config) => Box::new(logistic::Logistic::cancer(config, options)?),
             Self::Lgcp(config) => Box::new(lgcp::Lgcp::new(config, options)?),
             Self::Phi4(config) => Box::new(phi4::Phi4::new(config, options)?),
+            Self::Molecule(config) => Box::new(molecule::Molecule::new(config, options)?),
         })
     }
 }

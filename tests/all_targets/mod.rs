@@ -33,7 +33,20 @@ pub fn configured() -> Vec<(&'static str, Value)> {
         ("brownian_d32", json!({"type": "brownian"})),
         ("seeds_d26", json!({"type": "seeds"})),
         ("phi4_d64_kappa0.3", json!({"type": "phi4", "size": 8, "kappa": 0.3, "lambda": 0.022})),
+        ("molecule", molecule("aldp_ff96_obc1", 300.0)),
+        ("aldp_ff96_vacuum", molecule("aldp_ff96_vacuum", 300.0)),
+        ("aldp_ff99sbildn_obc", molecule("aldp_ff99sbildn_obc", 300.0)),
+        ("aldp_amber14_obc1", molecule("aldp_amber14_obc1", 310.0)),
+        ("AAA_amber14_obc1", molecule("AAA_amber14_obc1", 310.0)),
+        ("AAAAAA_amber14_obc1", molecule("AAAAAA_amber14_obc1", 310.0)),
+        ("CAVQ_amber14_obc1", molecule("CAVQ_amber14_obc1", 310.0)),
     ]
+}
+
+fn molecule(name: &str, temperature: f64) -> Value {
+    let file = |file: &str| format!("assets/molecules/{name}/{file}");
+    let (system, topology) = (file("system.xml"), file("topology.pdb"));
+    json!({"type": "molecule", "system": system, "topology": topology, "temperature": temperature})
 }
 
 /// Densities on a data file, with the prior's standard deviation; built here from the matrices in the fixtures.
