@@ -172,7 +172,8 @@ fn check_unchanged(dir: &RunDir, yaml: &str) -> Result<()> {
     let Some(stored) = dir.stored_config()? else { return Ok(()) };
     let (old, new) = (crate::config::flat(&stored)?, crate::config::flat(yaml)?);
     let keys = old.keys().chain(new.keys().filter(|key| !old.contains_key(*key)));
-    for key in keys.filter(|key| !FREE_TO_CHANGE.contains(&key.as_str())) {
+    let bound = |key: &&String| !FREE_TO_CHANGE.contains(&key.as_str()) && !key.starts_with("analysis.");
+    for key in keys.filter(bound) {
         let (was, is) = (old.get(key), new.get(key));
         if was != is {
             let show = |v: Option<&Value>| v.map_or("nothing".to_string(), Value::to_string);
