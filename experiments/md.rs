@@ -8,6 +8,7 @@ use anyhow::{Context, Result, bail};
 use clap::{Args, Parser, Subcommand};
 use sampler::config::cli::{self, Common};
 use sampler::config::load::{self, Loaded};
+use sampler::config::to_yaml;
 use sampler::io::atomic::write_atomic;
 use sampler::io::tensors::write_tensors;
 use sampler::log::progress::Terminal;
@@ -105,9 +106,10 @@ fn main() -> ExitCode {
 }
 
 fn load_config(path: &Path, overrides: &[String]) -> Result<Loaded<MdConfig>> {
-    let loaded = load::load::<MdConfig>(path, overrides)?;
-    let checked = loaded.value.validate();
+    let mut loaded = load::load::<MdConfig>(path, overrides)?;
+    let checked = loaded.value.resolve().and_then(|()| loaded.value.validate());
     checked.map_err(|error| loaded.locate(error))?;
+    loaded.yaml = to_yaml(&loaded.value)?;
     Ok(loaded)
 }
 

@@ -6,6 +6,7 @@
 //! | [`targets`] | what is sampled: unnormalised densities with scores |
 //! | [`processes`] | how probability moves: schedules, time grids, the record of a diffusion sampler |
 //! | [`nets`] | what learns: control networks and their time features |
+//! | [`flows`] | normalizing flows: invertible networks with their log-determinants |
 //! | [`samplers`] | what walks: rollouts of a process under a network |
 //! | [`losses`] | what is minimised: divergences on log-RNDs |
 //! | [`metrics`] | what is measured: ELBO, ESS, log Z, Sinkhorn, MMD, EMC |
@@ -15,6 +16,7 @@
 //! | [`config`] | YAML with inheritance and overrides, one-line errors |
 
 pub mod config;
+pub mod flows;
 pub mod io;
 pub mod log;
 pub mod losses;

@@ -12,10 +12,14 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
     ("targets", &["torch", "config", "io"]),
     ("processes", &["torch", "config"]),
     ("nets", &["torch", "config"]),
-    ("losses", &["torch", "config", "targets", "processes", "nets"]),
-    ("samplers", &["torch", "config", "targets", "processes", "nets", "losses"]),
+    ("flows", &["torch", "config", "io", "targets", "processes", "nets"]),
+    ("losses", &["torch", "config", "targets", "processes", "nets", "flows"]),
+    ("samplers", &["torch", "config", "targets", "processes", "nets", "flows", "losses"]),
     ("metrics", &["torch", "config", "targets"]),
-    ("train", &["torch", "config", "io", "log", "targets", "processes", "nets", "losses", "samplers", "metrics"]),
+    (
+        "train",
+        &["torch", "config", "io", "log", "targets", "processes", "nets", "flows", "losses", "samplers", "metrics"],
+    ),
 ];
 
 /// Words that one room alone may use, in `src/` and in `experiments/`.

@@ -220,3 +220,53 @@ fn benches_count_nanoseconds() {
     assert!((number("ns_per_day") / expected - 1.0).abs() < 1e-9);
     assert!((number("ns_per_day_batch") / number("ns_per_day") - 5.0).abs() < 1e-9);
 }
+
+#[test]
+fn every_config_runs_two_steps() {
+    let configs = Path::new(env!("CARGO_MANIFEST_DIR")).join("configs/md");
+    let mut count = 0;
+    for entry in std::fs::read_dir(configs).unwrap().flatten() {
+        let folder = tempfile::tempdir().unwrap();
+        let out = folder.path().join("out");
+        let few = ["run.steps=2", "run.burn_in=0", "run.record_every=1", "run.chains=1", "dynamics.exchange_every=1"];
+        md(&[&["run", text(&entry.path()), "--out", text(&out)], few.as_slice()].concat(), 0);
+        assert_eq!(trajectory(&out)[0]["time"].size(), [2], "{:?}", entry.path());
+        let head = std::fs::read_to_string(entry.path()).unwrap();
+        assert!(["# Description: ", "# Reference: ", "# Run as: ", "# Cost: "].iter().all(|part| head.contains(part)));
+        count += 1;
+    }
+    assert!(count >= 8);
+}
+
+#[test]
+fn a_molecule_brings_its_masses_temperature_torsions_and_start() {
+    let config = "\
+target:
+  type: molecule
+  system: assets/molecules/AAA_amber14_obc1/system.xml
+  topology: assets/molecules/AAA_amber14_obc1/topology.pdb
+  temperature: 310
+dynamics: {integrator: {type: verlet}, step: 0.0005, remove_center: true}
+run: {chains: 2, steps: 100, record_every: 1}
+precision: f64
+";
+    let (folder, path) = folder(config);
+    let out = folder.path().join("out");
+    md(&["run", text(&path), "--out", text(&out)], 0);
+    let resolved = std::fs::read_to_string(out.join("config.yaml")).unwrap();
+    assert!(
+        ["phi_2:", "phi_3:", "psi_1:", "psi_2:", "- 310.0"].iter().all(|part| resolved.contains(part)),
+        "{resolved}"
+    );
+    assert!(!resolved.contains("psi_3:") && out.join("plots/ramachandran_2.png").is_file());
+
+    // From the minimised structure of the PDB file (-520 kJ/mol), at constant total energy: half of the kinetic
+    // energy, 96 / 2 kT, goes into potential energy.
+    let file = &trajectory(&out)[0];
+    assert_eq!(file["positions"].size(), [100, 2, 33, 3]);
+    let total = &file["energy"] + &file["kinetic"];
+    let (low, high) = (total.min().double_value(&[]), total.max().double_value(&[]));
+    assert!((-520.0 + 70.0..-520.0 + 190.0).contains(&low), "{low}");
+    let spread = (total.amax([0i64].as_slice(), false) - total.amin([0i64].as_slice(), false)).max().double_value(&[]);
+    assert!(spread < 2.0 && high < -330.0, "{spread}");
+}

@@ -5,6 +5,7 @@ use sampler::samplers::mcmc::langevin::LangevinMiddle;
 use sampler::samplers::mcmc::verlet::VelocityVerlet;
 use sampler::samplers::mcmc::{Dynamics, Mechanics, State};
 use sampler::targets::Target;
+use sampler::targets::molecule::{Molecule, MoleculeConfig};
 use sampler::torch::seed::{Stream, reseed};
 use tch::{Device, Kind, Tensor};
 
@@ -112,6 +113,40 @@ fn the_energy_of_velocity_verlet_drifts_with_the_square_of_the_step() {
     for pair in errors.windows(2) {
         let order = (pair[0] / pair[1]).log2();
         assert!((order - 2.0).abs() < 0.1, "order {order} from {errors:?}");
+    }
+}
+
+/// Largest error of the total energy of alanine dipeptide over 100 fs from its PDB file's structure, kJ/mol.
+fn molecular_energy_error(step: f64) -> f64 {
+    let folder = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("assets/molecules/aldp_ff96_obc1");
+    let (system, topology) = (folder.join("system.xml"), folder.join("topology.pdb"));
+    let config = MoleculeConfig { system, topology, temperature: 300.0, regularisation: None, first_order: false };
+    let molecule = Molecule::new(&config, F64).unwrap();
+    let masses: Vec<f64> = molecule.force_field().masses().iter().flat_map(|mass| [*mass; 3]).collect();
+    let mechanics = mechanics(molecule.kt(), &masses);
+    let dynamics = VelocityVerlet::new(step, &mechanics);
+    reseed(1, Stream::Init, 0);
+    let kts = Tensor::from_slice(&[molecule.kt()]);
+    let v = mechanics.maxwell(&kts, &Tensor::randn([1, molecule.dim()], F64));
+    let mut state = State { x: molecule.topology().flat_positions(), v };
+    let total =
+        |state: &State| energies(&molecule, &state.x, mechanics.kt)[0] + mechanics.kinetic(&state.v).double_value(&[0]);
+    let before = total(&state);
+    let mut worst: f64 = 0.0;
+    for _ in 0..(0.1 / step).round() as i64 {
+        state = dynamics.advance(&molecule, state, &Tensor::zeros([1, 1, molecule.dim()], F64)).0;
+        worst = worst.max((total(&state) - before).abs());
+    }
+    worst
+}
+
+#[test]
+fn a_molecule_keeps_its_energy_to_second_order_in_the_step() {
+    let errors = [5e-4, 2.5e-4, 1.25e-4].map(molecular_energy_error);
+    assert!(errors[0] < 1.0 && errors[2] > 1e-4, "{errors:?}");
+    for pair in errors.windows(2) {
+        let order = (pair[0] / pair[1]).log2();
+        assert!((order - 2.0).abs() < 0.15, "order {order} from {errors:?}");
     }
 }
 

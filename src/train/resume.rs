@@ -99,7 +99,8 @@ fn changes(dir: &RunDir, yaml: &str) -> Result<Vec<Change>> {
     let old = flat(&stored).map_err(|error| bad_input!("{}: is damaged ({error:#})", file.display()))?;
     let new = flat(yaml).context("the present config")?;
     let keys = old.keys().chain(new.keys().filter(|key| !old.contains_key(*key)));
-    let changed = keys.filter(|key| !FREE_TO_CHANGE.contains(&key.as_str()) && old.get(*key) != new.get(*key));
+    let bound = |key: &str| !FREE_TO_CHANGE.contains(&key) && !key.starts_with("analysis.");
+    let changed = keys.filter(|key| bound(key) && old.get(*key) != new.get(*key));
     Ok(changed.map(|key| Change { key: key.clone(), was: old.get(key).cloned(), is: new.get(key).cloned() }).collect())
 }
 

@@ -20,9 +20,7 @@ use langevin::{LangevinConfig, LangevinMiddle};
 use verlet::{VelocityVerlet, VerletConfig};
 
 use crate::targets::Target;
-
-/// The gas constant, kJ/mol/K (CODATA 2018: the product of two exact numbers).
-pub const GAS_CONSTANT: f64 = 8.314_462_618_153_24e-3;
+pub use crate::targets::molecule::GAS_CONSTANT;
 
 /// Positions and velocities of `N` replicas.
 pub struct State {

@@ -10,6 +10,7 @@ use crate::bad_input;
 use crate::config::check;
 use crate::samplers::mcmc::IntegratorConfig;
 use crate::targets::TargetConfig;
+use crate::targets::molecule::topology::{Topology, Torsion};
 use crate::train::bridge::config::Precision;
 
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -35,7 +36,8 @@ pub struct DynamicsConfig {
     /// Time step, ps.
     pub step: f64,
     /// Temperatures in K, the coldest first; more than one makes a ladder of parallel tempering. The first is the
-    /// temperature of the ensemble, and of densities that have none of their own.
+    /// temperature of the ensemble (a molecule's own where left out), and of densities that have none of their own.
+    #[serde(default)]
     pub temperatures: Vec<f64>,
     /// Steps between exchanges of neighbouring temperatures.
     #[serde(default = "five_hundred")]
@@ -44,7 +46,7 @@ pub struct DynamicsConfig {
     /// translations.
     #[serde(default)]
     pub remove_center: bool,
-    /// Mass of every particle, dalton, for densities without masses of their own (1 where left out).
+    /// Mass of every particle, dalton; where left out, a molecule's own, and 1 for other densities.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub masses: Option<Vec<f64>>,
 }
@@ -81,7 +83,7 @@ pub struct RunConfig {
 #[serde(default, deny_unknown_fields)]
 pub struct AnalysisConfig {
     /// Torsion angles by name, each of four atoms (counted from 0); `phi…` and `psi…` of one ending make a
-    /// Ramachandran plot.
+    /// Ramachandran plot. Where left out, those of a molecule's backbone.
     pub torsions: BTreeMap<String, [i64; 4]>,
     /// Frames from one sample of the thinned ensemble to the next; from the slowest observable where left out.
     pub stride: Option<usize>,
@@ -136,6 +138,18 @@ impl MdConfig {
         self.analysis.validate()
     }
 
+    /// Writes out what a molecule decides where the config leaves it open: the temperature and the backbone torsions.
+    pub fn resolve(&mut self) -> Result<()> {
+        let TargetConfig::Molecule(molecule) = &self.target else { return Ok(()) };
+        if self.dynamics.temperatures.is_empty() {
+            self.dynamics.temperatures.push(molecule.temperature);
+        }
+        if self.analysis.torsions.is_empty() {
+            self.analysis.torsions = backbone(&Topology::read(&molecule.topology)?);
+        }
+        Ok(())
+    }
+
     /// Steps in all.
     pub fn total_steps(&self) -> u64 {
         self.run.burn_in + self.run.steps
@@ -145,6 +159,18 @@ impl MdConfig {
     pub fn time(&self, step: u64) -> f64 {
         step as f64 * self.dynamics.step
     }
+}
+
+/// `phi` and `psi` of one residue, or `phi_2`, `psi_2`, … by the residues' numbers in the PDB file.
+fn backbone(topology: &Topology) -> BTreeMap<String, [i64; 4]> {
+    let (phi, psi) = (topology.phi(), topology.psi());
+    let alone = phi.iter().chain(&psi).all(|torsion| torsion.residue == phi.first().map_or(0, |first| first.residue));
+    let named = |name: &str, torsion: &Torsion| {
+        let ending = if alone { String::new() } else { format!("_{}", topology.residues[torsion.residue].number) };
+        (format!("{name}{ending}"), torsion.atoms.map(|atom| atom as i64))
+    };
+    let phi = phi.iter().map(|torsion| named("phi", torsion));
+    phi.chain(psi.iter().map(|torsion| named("psi", torsion))).collect()
 }
 
 impl DynamicsConfig {

@@ -10,6 +10,7 @@ use super::config::{AnalysisConfig, Region};
 use super::trajectory::Trajectory;
 use crate::bad_input;
 use crate::config::check;
+use crate::targets::molecule::features::dihedrals;
 
 /// One observable along every chain, all equally long.
 pub type Chains = Vec<Vec<f64>>;
@@ -97,20 +98,15 @@ fn append(chains: &mut Chains, values: &Tensor) {
     }
 }
 
-/// The torsion angle of four atoms in positions `[…, D]`, `[…]` f64 in (-pi, pi]; trans is pi (IUPAC's sign).
-///
-/// `atan2(|b₂| b₁·n, m·n)` with `m = b₁ × b₂`, `n = b₂ × b₃`: accurate at every angle, unlike an arc cosine.
-pub fn torsion(name: &str, positions: &Tensor, atoms: [i64; 4]) -> Result<Tensor> {
-    let last = positions.size().last().map_or(0, |dim| dim / 3) - 1;
+/// The torsion angle of four atoms in positions `[…, D]`, `[…]` f64 in (-pi, pi]; trans is pi.
+fn torsion(name: &str, positions: &Tensor, atoms: [i64; 4]) -> Result<Tensor> {
+    let size = positions.size();
+    let (dim, rows) = size.split_last().map_or((0, &[][..]), |(dim, rows)| (*dim, rows));
     for (i, atom) in atoms.iter().enumerate() {
-        check::in_range(&format!("analysis.torsions.{name}.{i}"), *atom, 0, last)?;
+        check::in_range(&format!("analysis.torsions.{name}.{i}"), *atom, 0, dim / 3 - 1)?;
     }
-    let place = |atom: i64| positions.narrow(-1, 3 * atom, 3).to_kind(Kind::Double);
-    let bond = |from: usize, to: usize| place(atoms[to]) - place(atoms[from]);
-    let (b1, b2, b3) = (bond(0, 1), bond(1, 2), bond(2, 3));
-    let dot = |a: &Tensor, b: &Tensor| (a * b).sum_dim_intlist(-1, false, None);
-    let (m, n) = (b1.linalg_cross(&b2, -1), b2.linalg_cross(&b3, -1));
-    Ok((dot(&b2, &b2).sqrt() * dot(&b1, &n)).atan2(&dot(&m, &n)))
+    let flat = positions.reshape([-1, dim]).to_kind(Kind::Double);
+    Ok(dihedrals(&flat, &[atoms.map(|atom| atom as usize)]).view(rows))
 }
 
 #[cfg(test)]
@@ -118,13 +114,13 @@ mod tests {
     use super::*;
 
     #[test]
-    fn torsions_have_the_sign_of_chemists() {
-        // Atoms 0-1-2-3 along x; looking from 1 to 2, atom 3 is turned clockwise from atom 0 by the angle.
-        for angle in [-3.0f64, -1.2, -1e-5, 0.4, 1.6, 3.1] {
-            let x = [0.0, 1.0, 0.0, 0.0, 0.0, 0.0, 1.0, 0.0, 0.0, 1.2, angle.cos(), angle.sin()];
-            let found = torsion("phi", &Tensor::from_slice(&x).view([1, 12]), [0, 1, 2, 3]).unwrap();
-            assert!((found.double_value(&[0]) - angle).abs() < 1e-12, "{angle}");
-        }
+    fn torsions_keep_the_shape_and_know_their_atoms() {
+        let angles = [-3.0f64, -1.2, -1e-5, 0.4, 1.6, 3.1];
+        let atoms = |angle: &f64| [0.0, 1.0, 0.0, 0.0, 0.0, 0.0, 1.0, 0.0, 0.0, 1.2, angle.cos(), angle.sin()];
+        let x: Vec<f64> = angles.iter().flat_map(atoms).collect();
+        let found = torsion("phi", &Tensor::from_slice(&x).view([2, 3, 12]), [0, 1, 2, 3]).unwrap();
+        assert_eq!(found.size(), [2, 3]);
+        assert!(crate::log::values(&found).iter().zip(angles).all(|(found, angle)| (found - angle).abs() < 1e-12));
         let error = torsion("phi", &Tensor::zeros([1, 12], tch::kind::DOUBLE_CPU), [0, 1, 2, 4]).unwrap_err();
         assert!(error.to_string().contains("'analysis.torsions.phi.3'"), "{error}");
     }

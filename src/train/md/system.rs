@@ -12,7 +12,9 @@ use crate::config::check;
 use crate::io::tensors::read_tensors;
 use crate::samplers::mcmc::replicas::Replicas;
 use crate::samplers::mcmc::{GAS_CONSTANT, Ladder, Mechanics, State};
-use crate::targets::{Options, Target};
+use crate::targets::inspect::probe_points;
+use crate::targets::molecule::Molecule;
+use crate::targets::{Options, Target, TargetConfig};
 use crate::torch::seed::{Stream, reseed};
 use crate::torch::threads;
 
@@ -24,30 +26,53 @@ pub struct System {
 
 /// Builds what a (validated) config describes and checks the rest of it against the density.
 pub fn build(config: &MdConfig, device: Device) -> Result<System> {
-    let replicas = replicas(config, device)?;
+    let own = Own::of(&config.target)?;
+    let replicas = replicas(config, &own, device)?;
     check_analysis(config, replicas.target())?;
-    let start = start(config, &replicas)?;
+    let start = start(config, &own, &replicas)?;
     Ok(System { replicas, start })
 }
 
 /// Replicas at all temperatures; on the CPU they are divided among the worker threads.
-fn replicas(config: &MdConfig, device: Device) -> Result<Replicas> {
+fn replicas(config: &MdConfig, own: &Own, device: Device) -> Result<Replicas> {
     let options = (config.precision.kind(), device);
-    let target = config.target.build(options)?;
-    let (_, space) = particles(&*target);
-    let masses = masses(config, &*target)?;
+    let dynamics = &config.dynamics;
+    let target = || config.target.build(options);
+    let (count, space) = particles(&*target()?);
+    let masses = dynamics.masses.as_ref().or(own.masses.as_ref());
+    let masses = masses.cloned().unwrap_or_else(|| vec![1.0; count as usize]);
+    check::length("dynamics.masses", masses.len(), count as usize)?;
     let by_coordinate: Vec<f64> = masses.iter().flat_map(|mass| vec![*mass; space as usize]).collect();
 
-    let temperatures = &config.dynamics.temperatures;
-    let kts = temperatures.iter().map(|t| GAS_CONSTANT * t).collect();
-    let mechanics = Mechanics {
-        kt: GAS_CONSTANT * temperatures[0],
-        masses: Tensor::from_slice(&by_coordinate).to_kind(options.0).to_device(device),
-    };
+    let kts: Vec<f64> = dynamics.temperatures.iter().map(|t| GAS_CONSTANT * t).collect();
+    let masses = Tensor::from_slice(&by_coordinate).to_kind(options.0).to_device(device);
+    let mechanics = Mechanics { kt: own.kt.unwrap_or(kts[0]), masses };
     let ladder = Ladder { kts, chains: config.run.chains };
     let workers = if device == Device::Cpu { threads::workers() } else { 1 };
-    let dynamics = &config.dynamics;
-    Replicas::new(|| config.target.build(options), &dynamics.integrator, dynamics.step, mechanics, ladder, workers)
+    Replicas::new(target, &dynamics.integrator, dynamics.step, mechanics, ladder, workers)
+}
+
+/// What a molecule knows and other densities do not.
+#[derive(Default)]
+struct Own {
+    /// Dalton, by atom.
+    masses: Option<Vec<f64>>,
+    /// kT that belongs to its log_prob, kJ/mol.
+    kt: Option<f64>,
+    /// The PDB file's conformation, `[1, D]`.
+    positions: Option<Tensor>,
+}
+
+impl Own {
+    fn of(target: &TargetConfig) -> Result<Self> {
+        let TargetConfig::Molecule(config) = target else { return Ok(Self::default()) };
+        let molecule = Molecule::new(config, (Kind::Double, Device::Cpu))?;
+        Ok(Self {
+            masses: Some(molecule.force_field().masses().to_vec()),
+            kt: Some(molecule.kt()),
+            positions: Some(molecule.topology().flat_positions()),
+        })
+    }
 }
 
 /// Number of particles and dimensions of space; a density that has no particles is one particle a coordinate.
@@ -55,27 +80,16 @@ pub fn particles(target: &dyn Target) -> (i64, i64) {
     target.particles().unwrap_or((target.dim(), 1))
 }
 
-/// Mass of every particle, dalton.
-fn masses(config: &MdConfig, target: &dyn Target) -> Result<Vec<f64>> {
-    let (count, _) = particles(target);
-    match &config.dynamics.masses {
-        Some(masses) => {
-            check::length("dynamics.masses", masses.len(), count as usize)?;
-            Ok(masses.clone())
-        }
-        None => Ok(vec![1.0; count as usize]),
-    }
-}
-
 /// The first state: positions from the file or the density, velocities of the Maxwell distribution.
-fn start(config: &MdConfig, replicas: &Replicas) -> Result<State> {
+fn start(config: &MdConfig, own: &Own, replicas: &Replicas) -> Result<State> {
     let target = replicas.target();
     let options = (replicas.mechanics.masses.kind(), replicas.mechanics.masses.device());
     let n = replicas.ladder.replicas();
     reseed(config.seed, Stream::Init, 0);
-    let points = match &config.run.start {
-        Some(path) => read_points(path, target.dim(), options)?,
-        None => crate::targets::inspect::probe_points(target, n, options),
+    let points = match (&config.run.start, &own.positions) {
+        (Some(path), _) => read_points(path, target.dim(), options)?,
+        (None, Some(positions)) => positions.to_kind(options.0).to_device(options.1),
+        (None, None) => probe_points(target, n, options),
     };
     let rows = Tensor::arange(n, (Kind::Int64, options.1)).remainder(points.size()[0]);
     let x = points.index_select(0, &rows);

@@ -1,0 +1,47 @@
+#!/usr/bin/env python3
+"""Nanoseconds a day of OpenMM's LangevinMiddle at 1 fs, for the table of docs/md.md beside `md bench`.
+
+Usage: openmm_md_speed.py SYSTEM.xml TOPOLOGY.pdb [STEPS]   (needs the package openmm)
+"""
+
+import resource
+import sys
+import time
+
+from openmm import Context, LangevinMiddleIntegrator, Platform, XmlSerializer, app, unit
+
+
+def cpu_seconds():
+    usage = resource.getrusage(resource.RUSAGE_SELF)
+    return usage.ru_utime + usage.ru_stime
+
+
+def measure(system, positions, platform, properties, steps):
+    """Median wall and CPU milliseconds of a step, over ten stretches after one that warms up."""
+    integrator = LangevinMiddleIntegrator(300 * unit.kelvin, 1 / unit.picosecond, 1 * unit.femtosecond)
+    context = Context(system, integrator, Platform.getPlatformByName(platform), properties)
+    context.setPositions(positions)
+    context.setVelocitiesToTemperature(300 * unit.kelvin, 1)
+    times = []
+    for _ in range(11):
+        wall, cpu = time.perf_counter(), cpu_seconds()
+        integrator.step(steps // 10)
+        context.getState(getEnergy=True)
+        times.append((time.perf_counter() - wall, cpu_seconds() - cpu))
+    middle = lambda values: 1e3 * sorted(values)[5] / (steps // 10)
+    return middle([t[0] for t in times[1:]]), middle([t[1] for t in times[1:]])
+
+
+def main():
+    with open(sys.argv[1]) as file:
+        system = XmlSerializer.deserialize(file.read())
+    positions = app.PDBFile(sys.argv[2]).positions
+    steps = int(sys.argv[3]) if len(sys.argv) > 3 else 5000
+    for platform, properties in [("Reference", {}), ("CPU", {"Threads": "1"}), ("CPU", {"Threads": "2"})]:
+        wall, cpu = measure(system, positions, platform, properties, steps)
+        name = platform + "".join(f", {value} threads" for value in properties.values())
+        print(f"{name}: {wall:.4f} ms wall, {cpu:.4f} ms CPU a step; {1e-6 * 86400e3 / wall:.0f} ns/day (one molecule)")
+
+
+if __name__ == "__main__":
+    main()
