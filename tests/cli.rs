@@ -57,6 +57,14 @@ fn help_tells_of_every_verb_and_option() {
 }
 
 #[test]
+fn a_dry_run_builds_the_density() {
+    let sandbox = sandbox();
+    let target = "target={type: molecule, system: nowhere.xml, topology: nowhere.pdb, temperature: 300}";
+    let said = sandbox.run(sandbox.train(&["--dry-run", target]), 2);
+    assert!(said.complaint().contains("nowhere."), "{}", said.err);
+}
+
+#[test]
 fn a_dry_run_prints_a_config_that_gives_itself() {
     let sandbox = sandbox();
     for changes in [&[][..], &["loss.type=tb", "train.optimizer.type=adamw"], &["process={type: dis}", "seed=7"]] {

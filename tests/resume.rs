@@ -122,3 +122,16 @@ fn a_run_with_nothing_saved_starts_over_and_says_so() {
         fs::read_dir(&again).unwrap().flatten().any(|entry| entry.file_name().to_string_lossy().ends_with(".tmp"));
     assert!(!left, "a half-written file stays");
 }
+
+#[test]
+fn another_number_of_threads_is_warned_about() {
+    let sandbox = finished();
+    let longer = ["--out", "run", "--resume", "train.steps=25"];
+    let said = sandbox.run(sandbox.train_on("2", &longer), 0);
+    assert!(said.err.contains("this run had 1 threads and now has 2"), "{}", said.err);
+    let said = sandbox.run(sandbox.train_on("2", &["--out", "run", "--resume", "train.steps=30"]), 0);
+    assert!(!said.err.contains("threads"), "{}", said.err);
+    let facts = fs::read_to_string(sandbox.path("run").join("environment.json")).unwrap();
+    let facts: serde_json::Value = serde_json::from_str(&facts).unwrap();
+    assert_eq!((&facts["threads"], &facts["earlier"][1]["threads"]), (&2.into(), &1.into()));
+}

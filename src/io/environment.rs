@@ -29,7 +29,7 @@ pub fn environment(device: &str, seed: u64) -> Map<String, Value> {
         "device": device,
         "cpu": cpu_name(),
         "cores": std::thread::available_parallelism().ok().map(|cores| cores.get()),
-        "threads": tch::get_num_threads(),
+        "threads": crate::torch::threads::workers(),
         "seed": seed,
         "command_line": std::env::args().collect::<Vec<_>>(),
         "hostname": hostname(),

@@ -92,7 +92,8 @@ fn dlopen_global(library: &CStr) -> Result<(), String> {
         if message.is_null() {
             return Err("libtorch_cuda.so could not be opened".into());
         }
-        Err(CStr::from_ptr(message).to_string_lossy().into_owned())
+        let message = CStr::from_ptr(message).to_string_lossy();
+        Err(format!("libtorch's CUDA libraries are not here ({message})"))
     }
 }
 

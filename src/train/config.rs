@@ -16,7 +16,7 @@ pub struct TrainConfig {
     /// Samples in one update.
     pub batch: i64,
     pub learning_rate: f64,
-    /// Rate of the interpolation's increments; the general rate where left out.
+    /// Rate of the interpolation's increments; that of prior and noise scale where left out.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub interpolation_learning_rate: Option<f64>,
     /// Rate of prior and noise scale; the general rate where left out.

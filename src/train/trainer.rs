@@ -19,6 +19,7 @@ use crate::log::jsonl;
 use crate::torch::ema::Ema;
 use crate::torch::optim::Optimizer;
 use crate::torch::seed::{Stream, reseed};
+use crate::torch::threads;
 
 /// Everything that changes from update to update.
 struct State<'a> {
@@ -216,7 +217,7 @@ impl<'a> State<'a> {
         let cost = self.objective.cost();
         let state = json!({
             "step": self.step, "seed": run.seed, "wall_s": run.wall_s(), "skipped": self.skipped,
-            "skipped_in_a_row": self.skipped_in_a_row,
+            "skipped_in_a_row": self.skipped_in_a_row, "threads": threads::workers(),
             "target_calls": cost.target_calls, "network_calls": cost.network_calls,
         });
         Ok(run.checkpoints.save(self.step, &files, &state)?.display().to_string())
@@ -249,6 +250,15 @@ impl<'a> State<'a> {
             (checkpoint.count(&state, "target_calls")?, checkpoint.count(&state, "network_calls")?);
         self.objective.set_cost(Cost { target_calls, network_calls });
         run.continue_clock(state.get("wall_s").and_then(Value::as_f64).unwrap_or(0.0));
+        // A gradient is summed over the threads' shares of the batch, and rounding depends on the shares.
+        let before = state.get("threads").and_then(Value::as_u64);
+        if let Some(before) = before.filter(|before| *before != threads::workers() as u64) {
+            let now = threads::workers();
+            run.terminal.line(&format!(
+                "warning: this run had {before} threads and now has {now}: figures will differ in their last digits \
+                 from an uninterrupted run's; --threads {before} keeps them equal"
+            ));
+        }
         Ok(())
     }
 }

@@ -1,6 +1,7 @@
 //! From the command line to runs: sweeps, configs, and one training run after the other.
 
 use anyhow::Result;
+use tch::Device;
 
 use super::{BridgeConfig, build};
 use crate::bad_input;
@@ -44,7 +45,9 @@ pub fn train_all(common: &Common) -> Result<()> {
 fn load_config(common: &Common, overrides: &[String]) -> Result<Loaded<BridgeConfig>> {
     let mut loaded = load::load::<BridgeConfig>(&common.config, overrides)?;
     let checked = loaded.value.validate();
-    checked.map_err(|error| loaded.locate(error))?;
+    // Some values only show to be impossible when the density is built.
+    let built = checked.and_then(|()| loaded.value.target.build((loaded.value.precision.kind(), Device::Cpu)));
+    built.map_err(|error| loaded.locate(error))?;
     Ok(loaded)
 }
 
