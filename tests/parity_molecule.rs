@@ -46,7 +46,7 @@ fn totals_and_forces_follow_in_f32() {
 /// hides it from recognition and changes nothing else.
 #[test]
 fn the_evaluator_of_expressions_gives_what_the_known_models_give() {
-    for name in ["aldp_ff96_obc1", "aldp_amber14_obc1", "aldp_amber14_gbn2", "AAAA_ff19SB_obc2"] {
+    for name in ["aldp_ff96_obc1", "aldp_amber14_hct", "aldp_amber14_gbn", "aldp_amber14_gbn2", "AAAA_ff19SB_obc2"] {
         let mut system = system(name);
         let x = reference(name).x.narrow(0, 0, 4);
         let known = ForceField::new(&system, F64).unwrap();

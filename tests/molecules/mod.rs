@@ -14,12 +14,15 @@ pub const F64: Options = (Kind::Double, Device::Cpu);
 pub const F32: Options = (Kind::Float, Device::Cpu);
 
 /// Name and number of atoms.
-pub const MOLECULES: [(&str, usize); 13] = [
+pub const MOLECULES: [(&str, usize); 16] = [
     ("aldp_ff96_vacuum", 22),
     ("aldp_ff96_obc1", 22),
     ("aldp_ff99sbildn_obc", 22),
     ("aldp_amber14_vacuum", 22),
     ("aldp_amber14_obc1", 22),
+    ("aldp_amber14_hct", 22),
+    ("aldp_amber14_obc2", 22),
+    ("aldp_amber14_gbn", 22),
     ("aldp_amber14_gbn2", 22),
     ("ace_AAA_nme_ff99sbildn_obc", 42),
     ("AAA_amber14_obc1", 33),
