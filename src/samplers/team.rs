@@ -38,10 +38,7 @@ impl Team {
 
     /// Adds a member built from the same config; its parameters become views of the first one's.
     pub fn add(&mut self, replica: Member) {
-        let own = self.first().sampler.params.named();
-        for ((_, original), (_, mut copy)) in own.into_iter().zip(replica.sampler.params.named()) {
-            copy.set_data(&original.detach());
-        }
+        self.first().sampler.params.share_with(&replica.sampler.params);
         self.members.push(replica);
     }
 
@@ -141,18 +138,8 @@ impl Team {
 
     /// Adds the replicas' gradients to the first member's, in order, and clears theirs.
     fn gather(&mut self) {
-        let _guard = tch::no_grad_guard();
         let Some((first, replicas)) = self.members.split_first() else { return };
-        let own = first.sampler.params.named();
-        for replica in replicas {
-            for ((_, into), (_, from)) in own.iter().zip(replica.sampler.params.named()) {
-                let (mut sum, mut part) = (into.grad(), from.grad());
-                if part.defined() {
-                    sum += &part;
-                    let _ = part.zero_();
-                }
-            }
-        }
+        replicas.iter().for_each(|replica| first.sampler.params.take_gradients(&replica.sampler.params));
     }
 }
 

@@ -39,6 +39,25 @@ impl Params {
         self.named().into_iter().filter(|(name, _)| name.starts_with(prefix)).collect()
     }
 
+    /// Makes the parameters of `replica`, a model of the same shape, views of these; gradients stay its own.
+    pub fn share_with(&self, replica: &Params) {
+        for ((_, original), (_, mut copy)) in self.named().into_iter().zip(replica.named()) {
+            copy.set_data(&original.detach());
+        }
+    }
+
+    /// Adds a replica's gradients to these and clears them.
+    pub fn take_gradients(&self, replica: &Params) {
+        let _guard = tch::no_grad_guard();
+        for ((_, into), (_, from)) in self.named().iter().zip(replica.named()) {
+            let (mut sum, mut part) = (into.grad(), from.grad());
+            if part.defined() {
+                sum += &part;
+                let _ = part.zero_();
+            }
+        }
+    }
+
     /// Number of scalars in all parameters.
     pub fn count(&self) -> i64 {
         self.entries.borrow().iter().map(|(_, t)| t.numel() as i64).sum()

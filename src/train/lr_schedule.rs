@@ -14,6 +14,28 @@ pub enum LrSchedule {
         #[serde(default = "tenth")]
         final_fraction: f64,
     },
+    /// One cycle (Smith and Topin, 2019; PyTorch's `OneCycleLR` with cosine annealing): up from `1 / divisor` within the
+    /// first `warmup` of all updates, then down to `1 / (divisor * final_divisor)`.
+    OneCycle {
+        #[serde(default = "twentieth")]
+        warmup: f64,
+        #[serde(default = "five_hundred")]
+        divisor: f64,
+        #[serde(default = "one")]
+        final_divisor: f64,
+    },
+}
+
+fn twentieth() -> f64 {
+    0.05
+}
+
+fn five_hundred() -> f64 {
+    500.0
+}
+
+fn one() -> f64 {
+    1.0
 }
 
 fn tenth() -> f64 {
@@ -34,6 +56,11 @@ impl LrSchedule {
             LrSchedule::Cosine { final_fraction } => {
                 check::in_range("train.schedule.final_fraction", *final_fraction, 0.0, 1.0)
             }
+            LrSchedule::OneCycle { warmup, divisor, final_divisor } => {
+                check::in_range("train.schedule.warmup", *warmup, 0.0, 1.0)?;
+                check::at_least("train.schedule.divisor", *divisor, 1.0)?;
+                check::at_least("train.schedule.final_divisor", *final_divisor, 1.0)
+            }
         }
     }
 
@@ -43,11 +70,24 @@ impl LrSchedule {
             LrSchedule::Constant {} => 1.0,
             LrSchedule::Cosine { final_fraction } => {
                 let place = (step as f64 / steps.max(1) as f64).min(1.0);
-                let cosine = 0.5 * (1.0 + (std::f64::consts::PI * place).cos());
-                final_fraction + (1.0 - final_fraction) * cosine
+                fall(1.0, *final_fraction, place)
+            }
+            LrSchedule::OneCycle { warmup, divisor, final_divisor } => {
+                let (last, top) = (steps.saturating_sub(1) as f64, warmup * steps as f64 - 1.0);
+                let step = (step as f64).min(last);
+                if step < top {
+                    return fall(1.0 / divisor, 1.0, step / top);
+                }
+                let top = top.max(0.0);
+                fall(1.0, 1.0 / (divisor * final_divisor), ((step - top) / (last - top).max(1.0)).min(1.0))
             }
         }
     }
+}
+
+/// Half a cosine wave from `from` to `to`, at `place` in [0, 1].
+fn fall(from: f64, to: f64, place: f64) -> f64 {
+    to + (from - to) * 0.5 * (1.0 + (std::f64::consts::PI * place).cos())
 }
 
 #[cfg(test)]
@@ -61,4 +101,25 @@ mod tests {
         assert!((schedule.factor(50, 100) - 0.55).abs() < 1e-12);
         assert!((schedule.factor(100, 100) - 0.1).abs() < 1e-12);
     }
+
+    /// PyTorch 2.11: OneCycleLR(max_lr=1, total_steps=100, pct_start=0.05, div_factor=500, final_div_factor=1).
+    #[test]
+    fn one_cycle_is_pytorchs() {
+        let schedule = LrSchedule::OneCycle { warmup: 0.05, divisor: 500.0, final_divisor: 1.0 };
+        for (step, expected) in ONE_CYCLE {
+            let found = schedule.factor(step, 100);
+            assert!((found - expected).abs() < 1e-12, "step {step}: {found}, expected {expected}");
+        }
+    }
+
+    const ONE_CYCLE: [(u64, f64); 8] = [
+        (0, 0.0020000000000000018),
+        (1, 0.14815371618791284),
+        (2, 0.501),
+        (4, 1.0),
+        (5, 0.9997271754131221),
+        (50, 0.5257422935819379),
+        (98, 0.0022728245868779014),
+        (99, 0.002),
+    ];
 }
