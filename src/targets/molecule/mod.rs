@@ -19,6 +19,7 @@ pub mod geometry;
 mod kernel;
 mod nonbonded;
 mod pdb;
+pub mod peptide;
 mod residues;
 pub mod system;
 mod system_xml;
