@@ -1,7 +1,7 @@
 //! What a flow is told about molecules, and what a network makes of it before it sees any coordinates.
 
 use anyhow::Result;
-use tch::{Kind, Tensor};
+use tch::{Device, Kind, Tensor};
 
 use super::block::BlockTerms;
 use super::config::FlowConfig;
@@ -32,6 +32,19 @@ impl Conditioning {
     pub fn size(&self) -> (i64, i64) {
         let size = self.atom_type.size();
         (size.first().copied().unwrap_or(0), size.get(1).copied().unwrap_or(0))
+    }
+
+    /// The same on a device; shares memory where it is there already.
+    pub fn to_device(&self, device: Device) -> Self {
+        let on = |t: &Tensor| t.to_device(device);
+        Self {
+            atom_type: on(&self.atom_type),
+            aa_type: on(&self.aa_type),
+            aa_pos: on(&self.aa_pos),
+            seq_len: on(&self.seq_len),
+            orders: self.orders.iter().map(on).collect(),
+            mask: self.mask.as_ref().map(on),
+        }
     }
 
     /// Refuses shapes that disagree, classes outside the network's tables, orders that are none, padding in between.

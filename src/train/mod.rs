@@ -2,6 +2,8 @@
 
 pub mod bridge;
 pub mod config;
+pub mod curves;
+pub mod flow;
 pub mod lr_schedule;
 pub mod md;
 pub mod objective;

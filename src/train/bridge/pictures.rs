@@ -6,6 +6,7 @@ use tch::{Kind, Tensor};
 use crate::log::plot::{Axis, HistogramPlot, LinePlot, PairsPlot, Picture, Sample, Series};
 use crate::samplers::DiffusionSampler;
 use crate::targets::Target;
+use crate::train::curves::Curves;
 use crate::train::objective::History;
 
 /// Coordinates shown in the matrix of marginals, and points in each of its panels.
@@ -15,60 +16,35 @@ const SHOWN_POINTS: i64 = 1000;
 /// Curves over training: each metric against updates, and the bounds against target calls.
 pub fn curves(history: &History, target: &dyn Target) -> Result<Vec<(String, Picture)>> {
     let mut pictures = Vec::new();
-    for (axis, name) in [("step", "updates"), ("cost/target_calls", "target calls")] {
-        let suffix = if axis == "step" { "" } else { "_by_target_calls" };
-        let bounds = [
-            ("ELBO", "eval/elbo"),
-            ("log Z", "eval/log_z"),
-            ("EUBO", "eval/eubo"),
-            ("log Z, forward", "eval/log_z_fwd"),
-        ];
-        pictures.push((
-            format!("bounds{suffix}"),
-            plot(history, "Bounds on log Z", axis, name, "nats", &bounds, target.log_z())?,
-        ));
-        let ess = [("reverse", "eval/ess"), ("forward", "eval/ess_fwd")];
-        pictures
-            .push((format!("ess{suffix}"), plot(history, "Effective sample size", axis, name, "ESS / N", &ess, None)?));
+    for against in [("step", "updates"), ("cost/target_calls", "target calls")] {
+        let suffix = if against.0 == "step" { "" } else { "_by_target_calls" };
+        let bounds = Curves {
+            title: "Bounds on log Z",
+            against,
+            y_name: "nats",
+            tags: &[
+                ("ELBO", "eval/elbo"),
+                ("log Z", "eval/log_z"),
+                ("EUBO", "eval/eubo"),
+                ("log Z, forward", "eval/log_z_fwd"),
+            ],
+            reference: target.log_z().map(|log_z| ("exact log Z", log_z)),
+        };
+        pictures.push((format!("bounds{suffix}"), bounds.draw(history)?));
+        let ess = Curves {
+            title: "Effective sample size",
+            y_name: "ESS / N",
+            tags: &[("reverse", "eval/ess"), ("forward", "eval/ess_fwd")],
+            reference: None,
+            ..bounds
+        };
+        pictures.push((format!("ess{suffix}"), ess.draw(history)?));
     }
-    let loss = [("loss", "train/loss")];
-    pictures.push(("loss".into(), plot(history, "Training loss", "step", "updates", "loss", &loss, None)?));
+    let tags = &[("loss", "train/loss")];
+    let against = ("step", "updates");
+    let loss = Curves { title: "Training loss", against, y_name: "loss", tags, reference: None };
+    pictures.push(("loss".into(), loss.draw(history)?));
     Ok(pictures)
-}
-
-fn plot(
-    history: &History,
-    title: &str,
-    axis: &str,
-    axis_name: &str,
-    y_name: &str,
-    tags: &[(&str, &str)],
-    reference: Option<f64>,
-) -> Result<Picture> {
-    let mut plot = LinePlot::new(title, Axis::linear(axis_name), robust_axis(history, y_name, tags));
-    for (label, tag) in tags {
-        let rows = history.iter().filter(|row| row.contains_key(*tag));
-        let place = |row: &std::collections::BTreeMap<String, f64>| row.get(axis).copied().unwrap_or(0.0);
-        let (x, y): (Vec<f64>, Vec<f64>) = rows.map(|row| (place(row), row[*tag])).unzip();
-        if !x.is_empty() {
-            plot = plot.series(Series::new(*label, &x, &y));
-        }
-    }
-    if let Some(value) = reference {
-        plot = plot.reference("exact log Z", value);
-    }
-    plot.draw()
-}
-
-/// The first evaluations may lie orders of magnitude off: the axis spans what came after the first quarter.
-fn robust_axis(history: &History, name: &str, tags: &[(&str, &str)]) -> Axis {
-    let mut settled = Vec::new();
-    for (_, tag) in tags {
-        let values: Vec<f64> = history.iter().filter_map(|row| row.get(*tag)).copied().collect();
-        settled.extend(values[values.len() / 4..].iter().filter(|v| v.is_finite()));
-    }
-    let (low, high) = settled.iter().fold((f64::INFINITY, f64::NEG_INFINITY), |(l, h), v| (l.min(*v), h.max(*v)));
-    if low < high { Axis::linear(name).within(low, high) } else { Axis::linear(name) }
 }
 
 /// Marginals of the first coordinates, samples against exact ones.
