@@ -4,6 +4,7 @@ pub mod bridge;
 pub mod config;
 pub mod lr_schedule;
 pub mod md;
+pub mod molecule;
 pub mod objective;
 mod resume;
 pub mod run;
