@@ -17,6 +17,7 @@ use sampler::torch::{device, threads};
 use sampler::train::Run;
 use sampler::train::md::simulate::simulate;
 use sampler::train::md::{MdConfig, bench, compare, ensemble, system};
+use sampler::train::molecule::openmm::OpenMm;
 use sampler::train::run::Plan;
 
 /// Molecular dynamics of many replicas at once: Langevin dynamics, parallel tempering, constant energy.
@@ -46,7 +47,8 @@ enum Verb {
     Analyse(OfRun),
     /// Compare averages with a reference ensemble and with published figures; exit status 1 if they disagree
     Compare(CompareArgs),
-    /// Time steps: nanoseconds a day
+    /// Time steps: nanoseconds a day; for molecules beside OpenMM's, measured in the same run, where python3 (or the
+    /// interpreter that MOLECULE_PYTHON names) imports openmm
     Bench(BenchArgs),
 }
 
@@ -188,10 +190,13 @@ fn figures_table(figures: &[(String, f64)]) -> Table {
 fn time_steps(args: &BenchArgs) -> Result<()> {
     threads::configure(args.threads.map(NonZeroUsize::get));
     let (device, _) = device::select(&args.device)?;
+    let openmm = OpenMm::find();
     let measure = |path: &PathBuf| {
         let loaded = load_config(path, &[])?;
         let measured = bench::measure(&loaded.name, &loaded.value, args.batch, args.steps, device);
-        measured.map_err(|error| loaded.locate(error))
+        let mut row = measured.map_err(|error| loaded.locate(error))?;
+        openmm.as_ref().map_or(Ok(()), |openmm| row.compare(&loaded.value, openmm))?;
+        Ok(row)
     };
     let rows = args.configs.iter().map(measure).collect::<Result<Vec<_>>>()?;
     let text = if args.json { serde_json::to_string_pretty(&rows)? } else { bench::table(&rows).to_text() };

@@ -7,6 +7,7 @@
 //! | [`mmd`] | maximum mean discrepancy, two kernels |
 //! | [`modes`] | mode weights, entropic mode coverage (EMC) |
 //! | [`energy`] | Wasserstein distances of energies, moments of coordinates |
+//! | [`torus`] | Kullback-Leibler divergences and exact W2 of pairs of angles |
 //! | [`autocorrelation`] | means of correlated series: inefficiency, effective sample size, blocked errors |
 //! | [`assignment`], [`pairwise`] | the optimal matching and the distances they stand on |
 //!
@@ -20,4 +21,5 @@ pub mod mmd;
 pub mod modes;
 pub mod pairwise;
 pub mod sinkhorn;
+pub mod torus;
 pub mod weights;

@@ -13,6 +13,7 @@ pub mod lennard_jones;
 pub mod lgcp;
 pub mod logistic;
 pub mod many_well;
+pub mod mean_free;
 pub mod mog;
 pub mod molecule;
 pub mod mos;
@@ -71,6 +72,12 @@ pub trait Target: Send {
     fn particles(&self) -> Option<(i64, i64)> {
         None
     }
+
+    /// The positions, in the units of the energy, that coordinates stand for: `[N, D]` -> `[N, P S]` for P particles in
+    /// S dimensions. The coordinates themselves unless a density is wrapped ([`mean_free`]).
+    fn positions(&self, x: &Tensor) -> Tensor {
+        x.shallow_clone()
+    }
 }
 
 /// Every density that a YAML can name, by its `type`.
@@ -94,6 +101,7 @@ pub enum TargetConfig {
     Lgcp(lgcp::LgcpConfig),
     Phi4(phi4::Phi4Config),
     Molecule(molecule::MoleculeConfig),
+    MeanFree(mean_free::MeanFreeConfig),
 }
 
 impl TargetConfig {
@@ -119,7 +127,17 @@ impl TargetConfig {
             Self::Lgcp(config) => Box::new(lgcp::Lgcp::new(config, options)?),
             Self::Phi4(config) => Box::new(phi4::Phi4::new(config, options)?),
             Self::Molecule(config) => Box::new(molecule::Molecule::new(config, options)?),
+            Self::MeanFree(config) => Box::new(mean_free::MeanFree::new(config, options)?),
         })
+    }
+
+    /// The molecule that is sampled, if it is one, in whatever coordinates.
+    pub fn molecule(&self) -> Option<&molecule::MoleculeConfig> {
+        match self {
+            Self::Molecule(config) => Some(config),
+            Self::MeanFree(config) => config.target.molecule(),
+            _ => None,
+        }
     }
 }
 
@@ -191,5 +209,9 @@ impl Target for Counted {
 
     fn particles(&self) -> Option<(i64, i64)> {
         self.inner.particles()
+    }
+
+    fn positions(&self, x: &Tensor) -> Tensor {
+        self.inner.positions(x)
     }
 }

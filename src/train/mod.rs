@@ -6,6 +6,7 @@ pub mod curves;
 pub mod flow;
 pub mod lr_schedule;
 pub mod md;
+pub mod molecule;
 pub mod objective;
 mod resume;
 pub mod run;

@@ -13,6 +13,7 @@ use crate::samplers::ProcessConfig;
 use crate::samplers::diffusion::{Form, Process};
 use crate::targets::TargetConfig;
 use crate::train::TrainConfig;
+use crate::train::molecule::TorsionConfig;
 
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -63,6 +64,9 @@ pub struct EvalConfig {
     /// (30), whose tails would otherwise be all that counts.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub clip: Option<f64>,
+    /// For molecules: what the torsion angles of samples are compared with.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub torsions: Option<TorsionConfig>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -82,6 +86,7 @@ impl Default for EvalConfig {
             sinkhorn: SinkhornConfig::default(),
             mmd: MmdKernel::default(),
             clip: None,
+            torsions: None,
         }
     }
 }
@@ -100,19 +105,22 @@ impl BridgeConfig {
         self.train.validate()?;
         check::in_range("eval.samples", self.eval.samples, 2, 10_000_000)?;
         self.eval.clip.map_or(Ok(()), |clip| check::positive("eval.clip", clip))?;
+        self.eval.torsions.as_ref().map_or(Ok(()), TorsionConfig::validate)?;
         self.eval.sinkhorn.validate()?;
         self.check_pairing(&self.process.resolve()?)
     }
 
     /// Whole numbers below `target:` are extents; more than this is a slip that would take all memory.
     fn check_extents(&self) -> Result<()> {
-        let section = serde_json::to_value(&self.target)?;
-        for (key, value) in section.as_object().into_iter().flatten() {
-            if let Some(extent) = value.as_i64() {
-                check::at_most(&format!("target.{key}"), extent, 1_000_000)?;
+        fn below(section: &serde_json::Value, path: &str) -> Result<()> {
+            for (key, value) in section.as_object().into_iter().flatten() {
+                let path = format!("{path}.{key}");
+                value.as_i64().map_or(Ok(()), |extent| check::at_most(&path, extent, 1_000_000))?;
+                below(value, &path)?;
             }
+            Ok(())
         }
-        Ok(())
+        below(&serde_json::to_value(&self.target)?, "target")
     }
 
     /// Refuses losses that mean nothing for a process, saying why.

@@ -12,6 +12,7 @@ use crate::samplers::path::Path;
 use crate::samplers::rollout::Keep;
 use crate::samplers::team::{Team, log_rnd};
 use crate::targets::Target;
+use crate::train::molecule::Torsions;
 use crate::train::objective::Evaluation;
 
 /// Paths simulated at once: bounds memory however many samples are asked for.
@@ -45,7 +46,7 @@ fn batches(n: i64) -> impl Iterator<Item = (i64, i64)> {
 }
 
 /// The figures of the present model. Draws from libtorch's generator: samples first, then the reference set.
-pub fn evaluate(team: &mut Team, config: &EvalConfig, last: bool) -> Result<Evaluation> {
+pub fn evaluate(team: &mut Team, config: &EvalConfig, torsions: Option<&Torsions>, last: bool) -> Result<Evaluation> {
     let _guard = tch::no_grad_guard();
     let sampled = draw(team, config.samples);
     let mut scalars = reverse_figures(&sampled, &team.first().target)?;
@@ -60,6 +61,11 @@ pub fn evaluate(team: &mut Team, config: &EvalConfig, last: bool) -> Result<Eval
             scalars.extend(distances(&sampled.x, reference, config)?);
         }
     }
+    let mut scalars = tagged(scalars);
+    if let Some(torsions) = torsions {
+        let figures = torsions.figures(&team.first().target.positions(&sampled.x));
+        scalars.extend(figures.into_iter().map(|(name, value)| (format!("eval/{name}"), value)));
+    }
     let histograms = histograms(&sampled);
     let tensors = if last {
         let mut tensors = vec![("x".into(), sampled.x), ("log_weight".into(), sampled.log_weight)];
@@ -68,7 +74,7 @@ pub fn evaluate(team: &mut Team, config: &EvalConfig, last: bool) -> Result<Eval
     } else {
         Vec::new()
     };
-    Ok(Evaluation { scalars: tagged(scalars), histograms, pictures: Vec::new(), tensors })
+    Ok(Evaluation { scalars, histograms, pictures: Vec::new(), tensors })
 }
 
 fn tagged(scalars: Vec<(&str, f64)>) -> Vec<(String, f64)> {

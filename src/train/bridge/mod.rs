@@ -19,6 +19,7 @@ use crate::samplers::DiffusionSampler;
 use crate::targets::Counted;
 use crate::torch::seed::{Stream, reseed};
 use crate::torch::threads;
+use crate::train::molecule::Torsions;
 
 /// Builds what a (validated) config describes; initial weights come from the seed's `Init` stream. On the CPU the team
 /// has one member a worker thread.
@@ -33,6 +34,8 @@ pub fn build(config: &BridgeConfig, device: Device) -> Result<BridgeObjective> {
     let (batch, rows) = (config.train.batch, config.train.chunk_rows_on(device));
     let mut objective = BridgeObjective::new(build_member()?, config.loss.clone(), batch, rows);
     objective.eval = config.eval.clone();
+    let torsions = config.eval.torsions.as_ref();
+    objective.torsions = torsions.map(|torsions| Torsions::new(torsions, &config.target)).transpose()?;
     let workers = if device == Device::Cpu { threads::workers() } else { 1 };
     for _ in 1..workers {
         objective.team.add(build_member()?);

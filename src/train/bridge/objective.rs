@@ -20,6 +20,7 @@ use crate::targets::{Calls, Counted, Target};
 use crate::torch::optim::Group;
 use crate::torch::params::Params;
 use crate::train::config::TrainConfig;
+use crate::train::molecule::{self, Torsions};
 use crate::train::objective::{Cost, Evaluation, History, Objective};
 
 /// A team of samplers, their target, and the loss that joins them.
@@ -29,6 +30,8 @@ pub struct BridgeObjective {
     pub batch: i64,
     pub chunk_rows: i64,
     pub eval: EvalConfig,
+    /// What the torsions of a molecule's samples are compared with.
+    pub torsions: Option<Torsions>,
     network_calls: u64,
     /// Samples and reference of the last evaluation, for the pictures at the end.
     last_samples: Option<Evaluation>,
@@ -64,7 +67,7 @@ impl BridgeObjective {
             _ => None,
         };
         let (team, eval) = (Team::new(first), EvalConfig::default());
-        Self { team, loss, batch, chunk_rows, eval, network_calls: 0, last_samples: None, log_z }
+        Self { team, loss, batch, chunk_rows, eval, torsions: None, network_calls: 0, last_samples: None, log_z }
     }
 
     pub fn sampler(&self) -> &DiffusionSampler {
@@ -168,7 +171,7 @@ impl Objective for BridgeObjective {
     }
 
     fn evaluate(&mut self, last: bool) -> Result<Evaluation> {
-        let mut evaluation = evaluate::evaluate(&mut self.team, &self.eval, last)?;
+        let mut evaluation = evaluate::evaluate(&mut self.team, &self.eval, self.torsions.as_ref(), last)?;
         if let Some(log_z) = &self.log_z {
             evaluation.scalars.push(("eval/log_z_learned".into(), log_z.double_value(&[0])));
         }
@@ -187,12 +190,24 @@ impl Objective for BridgeObjective {
         if let (Some(x), Some(log_weight)) = (find("x"), find("log_weight")) {
             all.push(("marginals".into(), pictures::marginals(x, find("reference"))?));
             all.push(("log_weights".into(), pictures::log_weights(log_weight, self.target().log_z())?));
+            if let Some(torsions) = &self.torsions {
+                all.extend(molecule::pictures::all(torsions, &self.target().positions(x))?);
+            }
         }
         Ok(all)
     }
 
     fn headline(&self) -> &'static [&'static str] {
-        &["eval/elbo", "eval/log_z", "eval/ess", "eval/eubo", "eval/emc", "eval/sinkhorn"]
+        &[
+            "eval/elbo",
+            "eval/log_z",
+            "eval/ess",
+            "eval/eubo",
+            "eval/emc",
+            "eval/sinkhorn",
+            "eval/torsion_kl",
+            "eval/phi_psi_wasserstein",
+        ]
     }
 
     fn cost(&self) -> Cost {

@@ -9,10 +9,12 @@ use tch::{Device, Tensor};
 use super::config::MdConfig;
 use super::system::{self, System};
 use crate::log::table::{Table, figure};
+use crate::targets::TargetConfig;
 use crate::torch::device;
 use crate::torch::seed::{Stream, reseed};
 use crate::torch::threads;
 use crate::train::bridge::bench::{cpu_seconds, median};
+use crate::train::molecule::openmm::{MdSpeed, OpenMm};
 
 /// One measured config; `bench --json` prints an array of these.
 #[derive(Debug, Clone, Serialize)]
@@ -29,6 +31,13 @@ pub struct Row {
     /// Simulated time of one replica, and of all together.
     pub ns_per_day: f64,
     pub ns_per_day_batch: f64,
+    /// One molecule on each of OpenMM's platforms, in the same run; absent where OpenMM is not installed or the density
+    /// is no molecule.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub openmm: Option<Vec<MdSpeed>>,
+    /// The whole batch's nanoseconds a day over those of OpenMM's fastest platform.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub openmm_ratio: Option<f64>,
 }
 
 /// Steps timed at once; the median over such stretches counts.
@@ -66,16 +75,48 @@ pub fn measure(name: &str, config: &MdConfig, batch: i64, steps: i64, device: De
         cpu_ms_per_step: per_step(timings[1..].iter().map(|t| t.1).collect()) * 1e3,
         ns_per_day,
         ns_per_day_batch: ns_per_day * batch as f64,
+        openmm: None,
+        openmm_ratio: None,
     })
 }
 
-/// The rows as a table.
+impl Row {
+    /// Measures the same molecule with OpenMM.
+    pub fn compare(&mut self, config: &MdConfig, openmm: &OpenMm) -> Result<()> {
+        let TargetConfig::Molecule(molecule) = &config.target else { return Ok(()) };
+        let speeds = openmm.md_speed(&molecule.system, &molecule.topology, self.step_fs)?;
+        let fastest = speeds.iter().map(|speed| speed.ns_per_day).fold(f64::NAN, f64::max);
+        self.openmm_ratio = Some(self.ns_per_day_batch / fastest);
+        self.openmm = Some(speeds);
+        Ok(())
+    }
+
+    /// The fastest of OpenMM's platforms.
+    fn fastest(&self) -> Option<&MdSpeed> {
+        self.openmm.as_ref()?.iter().max_by(|a, b| a.ns_per_day.total_cmp(&b.ns_per_day))
+    }
+}
+
+/// The rows as a table, with OpenMM's columns where it was measured.
 pub fn table(rows: &[Row]) -> Table {
-    let header =
-        ["config", "device", "threads", "batch", "fs", "wall ms/step", "CPU ms/step", "ns/day", "ns/day, whole batch"];
+    let mut header = vec![
+        "config",
+        "device",
+        "threads",
+        "batch",
+        "fs",
+        "wall ms/step",
+        "CPU ms/step",
+        "ns/day",
+        "ns/day, whole batch",
+    ];
+    let compared = rows.iter().any(|row| row.openmm.is_some());
+    if compared {
+        header.extend(["OpenMM, fastest platform", "ns/day, one molecule", "whole batch / OpenMM"]);
+    }
     let mut table = Table::new(header);
     for row in rows {
-        table.row([
+        let mut cells = vec![
             row.target.clone(),
             row.device.clone(),
             row.threads.to_string(),
@@ -85,7 +126,13 @@ pub fn table(rows: &[Row]) -> Table {
             figure(row.cpu_ms_per_step, 3),
             figure(row.ns_per_day, 3),
             figure(row.ns_per_day_batch, 4),
-        ]);
+        ];
+        if let (Some(speed), Some(ratio)) = (row.fastest(), row.openmm_ratio) {
+            cells.extend([speed.platform.clone(), figure(speed.ns_per_day, 3), format!("{ratio:.1}x")]);
+        } else if compared {
+            cells.extend(["–"; 3].map(String::from));
+        }
+        table.row(cells);
     }
     table
 }
