@@ -143,7 +143,7 @@ fn made_up_breaches_are_found() {
     assert!(one("src/train/a.rs", "tch::manual_seed(1);").contains("manual_seed"));
     assert!(one("experiments/a.rs", "let v: serde_yaml::Value = x;").contains("only src/config/"));
     assert!(one("src/config/a.rs", "use tensorboard_rs::W;").contains("only src/log/"));
-    assert!(one("src/flows/a.rs", "pub struct Flow;").contains("not in MAY_IMPORT"));
+    assert!(one("src/walls/a.rs", "pub struct Wall;").contains("not in MAY_IMPORT"));
 }
 
 #[test]

@@ -21,7 +21,13 @@ impl Piece {
 }
 
 /// Draws `batch` frames and deals them out to `workers` lists of pieces. Draws from libtorch's generator.
-pub fn draw(ensembles: &[Ensemble], batch: i64, batching: &Batching, augment: &Augment, workers: i64) -> Vec<Vec<Piece>> {
+pub fn draw(
+    ensembles: &[Ensemble],
+    batch: i64,
+    batching: &Batching,
+    augment: &Augment,
+    workers: i64,
+) -> Vec<Vec<Piece>> {
     match batching {
         Batching::Grouped { molecules } => grouped(ensembles, batch, *molecules, augment, workers),
         Batching::Padded {} => padded(ensembles, batch, augment, workers),
@@ -44,7 +50,10 @@ fn grouped(ensembles: &[Ensemble], batch: i64, molecules: i64, augment: &Augment
         while from < rows {
             let (worker, room) = (place / share, share - place % share);
             let count = room.min(rows - from);
-            let piece = Piece { x: x.narrow(0, from, count), conditioning: ensemble.subject.conditioning.to_device(Device::Cpu) };
+            let piece = Piece {
+                x: x.narrow(0, from, count),
+                conditioning: ensemble.subject.conditioning.to_device(Device::Cpu),
+            };
             dealt[worker as usize].push(piece);
             (from, place) = (from + count, place + count);
         }
@@ -88,7 +97,8 @@ fn stacked(rows: &[&Conditioning], tokens: i64) -> Conditioning {
         let rest = Tensor::arange_start(t.size()[1], tokens, (Kind::Int64, t.device())).unsqueeze(0);
         Tensor::cat(&[t, &rest], 1)
     };
-    let join = |of: &dyn Fn(&Conditioning) -> Tensor| Tensor::cat(&rows.iter().map(|row| of(row)).collect::<Vec<_>>(), 0);
+    let join =
+        |of: &dyn Fn(&Conditioning) -> Tensor| Tensor::cat(&rows.iter().map(|row| of(row)).collect::<Vec<_>>(), 0);
     let blocks = rows.first().map_or(0, |row| row.orders.len());
     Conditioning {
         atom_type: join(&|row| zeros(&row.atom_type)),

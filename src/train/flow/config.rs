@@ -138,7 +138,9 @@ impl FlowTrainConfig {
         match (&self.flow, &self.init) {
             (None, None) => return Err(bad_input!("'flow' must describe the network, or 'init' name weights")),
             (Some(_), Some(_)) => {
-                return Err(bad_input!("'flow' and 'init' are both given; weights bring their own network, leave one out"));
+                return Err(bad_input!(
+                    "'flow' and 'init' are both given; weights bring their own network, leave one out"
+                ));
             }
             (Some(flow), None) => flow.validate()?,
             (None, Some(_)) => {}
@@ -170,7 +172,10 @@ impl DataConfig {
         let named = named.into_iter().chain([("data.system", self.system.as_ref())]);
         for (key, path) in named {
             if path.is_some_and(|path| self.sequences.len() > 1 && !path.contains(PLACE)) {
-                return Err(bad_input!("'{key}' names one file for {} sequences; write {PLACE} for them", self.sequences.len()));
+                return Err(bad_input!(
+                    "'{key}' names one file for {} sequences; write {PLACE} for them",
+                    self.sequences.len()
+                ));
             }
         }
         Ok(())

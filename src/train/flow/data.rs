@@ -74,12 +74,12 @@ pub fn frames(path: &Path, atoms: i64, data: &DataConfig, kind: Kind) -> Result<
 pub fn augmented(x: &Tensor, augment: &Augment) -> Tensor {
     let (n, atoms) = (x.size()[0], x.size()[1]);
     let options = (x.kind(), x.device());
-    let mut x = x.shallow_clone();
+    let mut x = x.copy();
     if augment.rotate {
         x = rotated(&x.flatten(1, 2), &random_rotations(n, options)).view([n, atoms, 3]);
     }
     if augment.center_noise {
-        x = x + Tensor::randn([n, 1, 3], options) / (atoms as f64).sqrt();
+        x += Tensor::randn([n, 1, 3], options) / (atoms as f64).sqrt();
     }
     x
 }

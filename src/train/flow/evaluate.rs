@@ -72,7 +72,9 @@ fn measure(
     figures.extend(report.figures);
     if last {
         let name = &measure.subject.name;
-        evaluation.pictures.extend(report.pictures.into_iter().map(|(stem, picture)| (format!("{name}_{stem}"), picture)));
+        evaluation
+            .pictures
+            .extend(report.pictures.into_iter().map(|(stem, picture)| (format!("{name}_{stem}"), picture)));
     }
     Ok(figures)
 }

@@ -67,7 +67,8 @@ fn load_config(common: &Common) -> Result<Loaded<FlowTrainConfig>> {
 pub fn build(config: &FlowTrainConfig, device: Device) -> Result<FlowObjective> {
     let flow = network(config, device)?;
     let kind = config.precision.kind();
-    let ensembles = config.data.sequences.iter().map(|sequence| Ensemble::read(&config.data, sequence, flow.config(), kind));
+    let ensembles =
+        config.data.sequences.iter().map(|sequence| Ensemble::read(&config.data, sequence, flow.config(), kind));
     let ensembles = ensembles.collect::<Result<Vec<_>>>()?;
     let measures = config.measured().iter().map(|sequence| Measure::read(config, sequence, flow.config()));
     let measures = measures.collect::<Result<Vec<_>>>()?;

@@ -14,8 +14,18 @@ pub fn curves(history: &History) -> Result<Vec<(String, Picture)>> {
         anyhow::Ok((stem.to_string(), picture))
     };
     Ok(vec![
-        curve("loss", "Negative log-likelihood", "nats a coordinate", &[("training", "train/loss"), ("held out", "eval/nll")])?,
+        curve(
+            "loss",
+            "Negative log-likelihood",
+            "nats a coordinate",
+            &[("training", "train/loss"), ("held out", "eval/nll")],
+        )?,
         curve("ess", "Effective sample size", "ESS / N", &[("reverse", "eval/ess")])?,
-        curve("distances", "Distance from the reference", "W2", &[("energy, kT", "eval/energy_w2"), ("torsions, rad", "eval/torus_w2")])?,
+        curve(
+            "distances",
+            "Distance from the reference",
+            "W2",
+            &[("energy, kT", "eval/energy_w2"), ("torsions, rad", "eval/torus_w2")],
+        )?,
     ])
 }

@@ -19,7 +19,8 @@ pub struct Proposals {
 impl Proposals {
     /// Draws `n` samples, `chunk` at a time. Draws from libtorch's generator.
     pub fn draw(team: &mut FlowTeam, subject: &Subject, n: i64, chunk: i64) -> Self {
-        let pieces = (0..n).step_by(chunk.max(1) as usize).map(|from| Self::at_once(team, subject, chunk.min(n - from)));
+        let pieces =
+            (0..n).step_by(chunk.max(1) as usize).map(|from| Self::at_once(team, subject, chunk.min(n - from)));
         Self::joined(&pieces.collect::<Vec<_>>())
     }
 
