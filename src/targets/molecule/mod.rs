@@ -178,7 +178,8 @@ pub fn read(system: &std::path::Path, topology: &std::path::Path) -> Result<(Sys
     Ok((system, topology))
 }
 
-/// Refuses a pair that is not of one molecule: the same number of atoms, bonded in the same way, and hydrogens where the masses say so.
+/// Refuses a pair that is not of one molecule: the same number of atoms, bonded in the same way, and hydrogens where the
+/// masses say so.
 pub fn agree(system: &System, topology: &Topology) -> Result<()> {
     let (pdb, xml) = (&topology.source, &system.source);
     let (found, expected) = (topology.atoms.len(), system.atoms());
