@@ -68,7 +68,7 @@ pub fn made_up(blocks: usize, tokens: i64) -> Conditioning {
     };
     let order = |b: usize| {
         // Shifted by the block's number, every other one reversed.
-        let place = |n: i64, j: i64| if b % 2 == 0 { (j + b as i64) % n } else { n - 1 - j };
+        let place = |n: i64, j: i64| if b.is_multiple_of(2) { (j + b as i64) % n } else { n - 1 - j };
         let row = |n: i64| (0..tokens).map(|j| if j < n { place(n, j) } else { j }).collect::<Vec<_>>();
         Tensor::from_slice(&lengths.map(row).concat()).view([2, tokens])
     };
