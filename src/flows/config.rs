@@ -261,7 +261,7 @@ mod tests {
     #[test]
     fn what_cannot_be_built_is_refused_in_one_line() {
         let wrong = [
-            (json!({"type": "prose", "channels": 50}), "multiple of 64"),
+            (json!({"type": "prose", "channels": 100}), "multiple of 64"),
             (json!({"type": "prose", "chanels": 64}), "chanels"),
             (json!({"type": "prose", "permutation_keys": ["n2c_backbone-first_standard"]}), "a list of 8"),
             (json!({"type": "prose", "num_blocks": 1, "permutation_keys": ["c2c"]}), "c2c"),
