@@ -4,7 +4,7 @@
 Usage: openmm_reference.py NAME SOLVENT TOPOLOGY.pdb POINTS.safetensors     (needs openmm 8.6.1, numpy, safetensors)
 
 Writes assets/molecules/NAME/ (amber14-all with implicit/SOLVENT.xml, cut-off 2 nm) and tests/fixtures/molecular/
-NAME.safetensors at every fourth of the `positions` of POINTS, as described in that folder's README.
+NAME.safetensors at the `positions` of POINTS, as described in that folder's README.
 """
 
 import pathlib
@@ -36,7 +36,7 @@ def evaluate(system, points):
 
 def main():
     name, solvent, pdb, points = sys.argv[1:]
-    points = load_file(points)["positions"][::4].astype(numpy.float64)
+    points = load_file(points)["positions"].astype(numpy.float64)
     field = app.ForceField("amber14-all.xml", f"implicit/{solvent}.xml")
     topology = app.PDBFile(pdb).topology
     cutoff = dict(nonbondedMethod=app.CutoffNonPeriodic, nonbondedCutoff=2 * unit.nanometer)
