@@ -2,6 +2,7 @@
 
 pub mod bridge;
 pub mod config;
+pub mod flow;
 pub mod lr_schedule;
 pub mod md;
 pub mod objective;

@@ -45,7 +45,7 @@ impl Peptide {
         for (k, link) in self.residues.iter().enumerate() {
             let aa_type = number(AMINO_ACIDS.iter().map(|acid| acid.name), link.acid.name);
             for (name, index) in &link.atoms {
-                tokens.atom_type[*index] = number(ATOM_TYPES.into_iter(), class(link.acid.name, name));
+                tokens.atom_type[*index] = number(ATOM_TYPES, class(link.acid.name, name));
                 tokens.aa_type[*index] = aa_type;
                 tokens.aa_pos[*index] = k as i64 + 1;
             }

@@ -1,0 +1,3 @@
+//! Transferable flows of peptides: what the verbs of `flow` do.
+
+pub mod topology;
