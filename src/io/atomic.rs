@@ -46,7 +46,7 @@ pub(super) fn cannot_write(path: &Path, error: &io::Error) -> anyhow::Error {
 }
 
 /// A name that no other writer has, in the same folder and thus on the same file system.
-fn beside(path: &Path) -> PathBuf {
+pub(super) fn beside(path: &Path) -> PathBuf {
     static COUNT: AtomicU64 = AtomicU64::new(0);
     let count = COUNT.fetch_add(1, Ordering::Relaxed);
     let name = path.file_name().unwrap_or_default().to_string_lossy();

@@ -8,6 +8,7 @@ pub mod atomic;
 pub mod checkpoint;
 pub mod environment;
 pub mod run_dir;
+pub mod stream;
 pub mod table;
 pub mod tensors;
 pub mod text;

@@ -1,4 +1,4 @@
-//! Training normalizing flows on molecules, and drawing from them.
+//! Transferable flows of peptides: what the verbs of `flow` do.
 
 mod batch;
 pub mod config;
@@ -11,6 +11,7 @@ pub mod proposals;
 pub mod report;
 pub mod subject;
 pub mod team;
+pub mod topology;
 
 pub use config::FlowTrainConfig;
 pub use objective::FlowObjective;

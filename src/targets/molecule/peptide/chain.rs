@@ -66,6 +66,11 @@ impl Peptide {
         self.residues.iter().map(|link| link.acid.letter).collect()
     }
 
+    /// Standard names of the residues.
+    pub fn residue_names(&self) -> Vec<&'static str> {
+        self.residues.iter().map(|link| link.acid.name).collect()
+    }
+
     /// Standard names of the atoms, in the topology's order.
     pub fn atom_names(&self) -> Vec<&'static str> {
         let mut names = vec![""; self.atoms];

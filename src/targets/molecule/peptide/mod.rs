@@ -32,7 +32,7 @@ pub const MOST_ATOMS: usize = 178;
 /// The peptide that an argument of the command line means: a PDB file by its path, or a sequence such as `ARIP`.
 pub fn read(argument: &str) -> Result<Topology> {
     let path = Path::new(argument);
-    if path.exists() || argument.contains(['.', '/']) { Topology::read(path) } else { topology(argument) }
+    if path.is_file() || argument.contains(['.', '/']) { Topology::read(path) } else { topology(argument) }
 }
 
 /// The zwitterionic peptide of a sequence in one-letter code, all L, stretched out: atoms in the order of Amber's
@@ -43,7 +43,7 @@ pub fn topology(sequence: &str) -> Result<Topology> {
     let acids = amino_acids::parse(sequence)?;
     let names: Vec<_> = (0..acids.len()).map(|k| acids[k].atoms(k == 0, k + 1 == acids.len())).collect();
     let count = names.iter().map(Vec::len).sum();
-    refuse_many(count, sequence)?;
+    refuse_many(count, &sequence.chars().take(40).collect::<String>())?;
 
     let places = build::conformation(&acids);
     let mut topology = Topology {
@@ -83,8 +83,7 @@ fn bonds(acids: &[&AminoAcid], topology: &Topology) -> Vec<(usize, usize)> {
 
 fn refuse_many(atoms: usize, source: &str) -> Result<()> {
     if atoms > MOST_ATOMS {
-        let shown: String = source.chars().take(80).collect();
-        return Err(bad_input!("{shown}: has {atoms} atoms, expected at most {MOST_ATOMS}; take a shorter peptide"));
+        return Err(bad_input!("{source}: has {atoms} atoms, expected at most {MOST_ATOMS}; take a shorter peptide"));
     }
     Ok(())
 }
