@@ -240,6 +240,27 @@ fn conformations_are_stretched_and_natural() {
     }
 }
 
+/// Seen from the main chain, the next heavy atom, H2 and H3 follow clockwise.
+#[test]
+fn methylene_hydrogens_are_numbered_clockwise() {
+    let mut seen = 0;
+    for letter in LETTERS {
+        let topology = peptide::topology(&format!("A{letter}A")).unwrap();
+        let centres = "CB CA CG HB2,CB CA SG HB2,CB CA OG HB2,CG CB CD HG2,CG CB SD HG2,CD CG CE HD2,CD CG NE HD2,\
+                       CD CG N HD2,CE CD NZ HE2,CG1 CB CD1 HG12,CA N C HA2";
+        for names in centres.split(',') {
+            let found: Option<Vec<usize>> = names.split(' ').map(|name| topology.atom(1, name)).collect();
+            let Some(atoms) = found.and_then(|atoms| <[usize; 4]>::try_from(atoms).ok()) else { continue };
+            let bonded = |other: &usize| topology.bonds.contains(&(atoms[0].min(*other), atoms[0].max(*other)));
+            if atoms[1..].iter().all(bonded) {
+                assert_eq!(signs(&topology.flat_positions(), &[atoms]).double_value(&[0, 0]), -1.0, "{letter} {names}");
+                seen += 1;
+            }
+        }
+    }
+    assert_eq!(seen, 27);
+}
+
 /// Rings of aromatic residues with all that hangs on them, amides and guanidinium groups.
 #[test]
 fn flat_groups_are_flat() {

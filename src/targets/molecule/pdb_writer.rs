@@ -84,7 +84,8 @@ pub fn write_topology(path: &Path, topology: &Topology) -> Result<()> {
 fn records(atoms: &[Columns], flat: &[f64]) -> String {
     let mut text = String::with_capacity(81 * (atoms.len() + 1));
     for (atom, x) in atoms.iter().zip(flat.chunks_exact(3)) {
-        let [x, y, z] = [0, 1, 2].map(|k| x[k] * PER_NM);
+        // Rounded first, and without the sign of zero.
+        let [x, y, z] = [0, 1, 2].map(|k| (x[k] * PER_NM * 1e3).round() / 1e3 + 0.0);
         // Writing to a String cannot fail.
         let _ = writeln!(text, "{}{x:8.3}{y:8.3}{z:8.3}{}", atom.before, atom.after);
         text.extend(atom.end.iter().map(String::as_str));
