@@ -8,18 +8,24 @@
 //! | [`modes`] | mode weights, entropic mode coverage (EMC) |
 //! | [`energy`] | Wasserstein distances of energies, moments of coordinates |
 //! | [`torus`] | Kullback-Leibler divergences and exact W2 of pairs of angles |
+//! | [`transport`] | exact optimal transport in the plane and on the torus, up to 10,000 points a set |
+//! | [`tica`] | slow coordinates of trajectories, and W2 in their plane |
+//! | [`jensen_shannon`] | divergences of point sets by clusters or histograms |
 //! | [`autocorrelation`] | means of correlated series: inefficiency, effective sample size, blocked errors |
 //! | [`assignment`], [`pairwise`] | the optimal matching and the distances they stand on |
 //!
-//! Points are `[N, D]` of any float kind and device; results are `f64`. Nothing here tracks gradients or draws random
-//! numbers. Degenerate input (NaN, infinities, empty sets) gives NaN figures that a table can show, not an error.
+//! Points are `[N, D]` of any float kind and device; results are `f64`. Nothing here tracks gradients or draws from
+//! libtorch's generator. Degenerate input (NaN, infinities, empty sets) gives NaN figures that a table can show, not an error.
 
 pub mod assignment;
 pub mod autocorrelation;
 pub mod energy;
+pub mod jensen_shannon;
 pub mod mmd;
 pub mod modes;
 pub mod pairwise;
 pub mod sinkhorn;
 pub mod torus;
+pub mod tica;
+pub mod transport;
 pub mod weights;
