@@ -3,6 +3,7 @@
 
 pub mod diffusion;
 pub mod gradient;
+pub mod importance;
 pub mod mcmc;
 pub mod path;
 pub mod rollout;
