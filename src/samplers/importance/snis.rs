@@ -60,10 +60,8 @@ pub struct WeightSummary {
 /// Proposals as they come: keeps a log-weight each, eight bytes, and what cannot be recovered from it.
 pub struct Reweighter {
     config: ReweightConfig,
-    /// Of proposals below the cut-off; `-∞` where an energy was not finite.
+    /// `-∞` where an energy was not finite, NaN where the target's is above the cut-off.
     log_weights: Vec<f64>,
-    /// The number of each among all proposals.
-    index: Vec<u32>,
     all: WeightSums,
     non_finite: usize,
     above_cutoff: usize,
@@ -86,7 +84,6 @@ impl Reweighter {
         Ok(Self {
             config: config.clone(),
             log_weights: Vec::new(),
-            index: Vec::new(),
             all: WeightSums::default(),
             non_finite: 0,
             above_cutoff: 0,
@@ -103,14 +100,10 @@ impl Reweighter {
             let finite = source.is_finite() && target.is_finite();
             let log_weight = if finite { source - target } else { f64::NEG_INFINITY };
             self.non_finite += usize::from(!finite);
-            let number = self.all.count as u32;
             self.all.push(log_weight);
-            if finite && self.config.energy_cutoff.is_some_and(|cutoff| target >= cutoff) {
-                self.above_cutoff += 1;
-            } else {
-                self.log_weights.push(log_weight);
-                self.index.push(number);
-            }
+            let above = finite && self.config.energy_cutoff.is_some_and(|cutoff| target >= cutoff);
+            self.above_cutoff += usize::from(above);
+            self.log_weights.push(if above { f64::NAN } else { log_weight });
             batch.push(log_weight);
         }
         Ok(batch)
@@ -118,8 +111,10 @@ impl Reweighter {
 
     /// The second pass: the filter's threshold is that of all weights.
     pub fn finish(self) -> Weights {
-        let rule = self.config.filter.rule(&self.log_weights);
-        let (kept, log_weights) = rule.apply(&self.log_weights);
+        let index: Vec<usize> = (0..self.log_weights.len()).filter(|i| !self.log_weights[*i].is_nan()).collect();
+        let below: Vec<f64> = index.iter().map(|i| self.log_weights[*i]).collect();
+        let rule = self.config.filter.rule(&below);
+        let (kept, log_weights) = rule.apply(&below);
         let first = self.config.ess.first.unwrap_or(usize::MAX).min(kept.len());
         let sums = WeightSums::of(&log_weights);
         let largest = log_weights.iter().copied().fold(f64::NEG_INFINITY, f64::max);
@@ -127,13 +122,13 @@ impl Reweighter {
             proposals: self.all.count,
             non_finite: self.non_finite,
             above_cutoff: self.above_cutoff,
-            filtered: self.log_weights.len() - kept.len(),
+            filtered: below.len() - kept.len(),
             kept: kept.len(),
             ess: WeightSums::of(&log_weights[..first]).normalised_ess(),
             log_z: self.all.log_mean(),
             largest_share: (largest - sums.log_sum()).exp(),
         };
-        let kept = kept.into_iter().map(|i| self.index[i] as usize).collect();
+        let kept = kept.into_iter().map(|i| index[i]).collect();
         Weights { summary, rule, kept, log_weights }
     }
 }

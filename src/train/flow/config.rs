@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 use crate::bad_input;
 use crate::config::check;
 use crate::flows::FlowConfig;
+use crate::samplers::importance::ReweightConfig;
 use crate::train::bridge::config::Precision;
 use crate::train::config::TrainConfig;
 
@@ -99,6 +100,8 @@ pub struct FlowEvalConfig {
     pub final_samples: i64,
     /// Rows that go through the network at once.
     pub chunk: i64,
+    /// What is done with the proposals' weights.
+    pub reweight: ReweightConfig,
 }
 
 impl Default for Batching {
@@ -115,7 +118,7 @@ impl Default for Augment {
 
 impl Default for FlowEvalConfig {
     fn default() -> Self {
-        Self { sequences: Vec::new(), samples: 512, final_samples: 2000, chunk: 256 }
+        Self { sequences: Vec::new(), samples: 512, final_samples: 2000, chunk: 256, reweight: ReweightConfig::default() }
     }
 }
 

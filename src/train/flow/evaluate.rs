@@ -1,33 +1,36 @@
 //! What a flow is worth: likelihood of frames it has not seen, and weights of its own samples.
 
 use anyhow::Result;
-use tch::{Kind, Tensor};
+use tch::Kind;
 
-use super::config::FlowTrainConfig;
+use super::config::{DataConfig, FlowTrainConfig};
 use super::data::{self, augmented};
 use super::objective::FlowObjective;
 use super::proposals::{Proposals, log_q};
-use super::report;
+use super::reference::Reference;
+use super::report::{Settings, report};
 use super::subject::Subject;
 use crate::flows::FlowConfig;
 use crate::train::objective::Evaluation;
 
-/// A molecule to measure on, and frames to compare with.
+/// A molecule to measure on, and what it is compared with.
 pub struct Measure {
     pub subject: Subject,
-    /// Centred frames in units of the scale, `[M, A, 3]`; none of a training molecule's training frames.
-    pub reference: Tensor,
+    /// None of a training molecule's training frames.
+    pub reference: Reference,
 }
 
 impl Measure {
     pub fn read(config: &FlowTrainConfig, sequence: &str, flow: &FlowConfig) -> Result<Self> {
         let data = &config.data;
         let subject = data::subject(data, sequence, flow)?;
-        let mut reference = data::frames(&data::file_of(&data.frames, sequence), subject.atoms(), data, Kind::Float)?;
-        if data.sequences.iter().any(|trained| trained == sequence) {
-            reference = data::kept_back(&reference, data.validation).1;
-        }
-        Ok(Self { subject, reference })
+        let file = data::file_of(&data.frames, sequence);
+        let all = data::frames(&file, subject.atoms(), &DataConfig { most_frames: None, ..data.clone() }, Kind::Float)?;
+        let trained = data.sequences.iter().any(|trained| trained == sequence);
+        let x = if trained { data::kept_back(&all, data.validation).1 } else { all.shallow_clone() };
+        let first = all.size()[0] - x.size()[0];
+        let chain = Reference::chains(&file, all.size()[0])?.map(|chain| chain.narrow(0, first, x.size()[0]));
+        Ok(Self { reference: Reference::new(&subject, x, chain.as_ref(), data.scale), subject })
     }
 }
 
@@ -58,29 +61,19 @@ fn measure(
 ) -> Result<Vec<(String, f64)>> {
     let eval = objective.config.eval.clone();
     let n = if last { eval.final_samples } else { eval.samples };
+    let (scale, seed) = (objective.config.data.scale, objective.config.seed);
     let measure = &objective.measures[index];
-    let mut figures = Vec::new();
-    let count = n.min(measure.reference.size()[0]);
-    if count > 0 {
-        let frames = augmented(&thinned(&measure.reference, count), &objective.config.augment);
-        let log_q = log_q(&mut objective.team, &measure.subject, &frames, eval.chunk);
-        let dims = 3.0 * measure.subject.atoms() as f64;
-        figures.push(("nll".to_string(), -log_q.mean(Kind::Double).double_value(&[]) / dims));
-    }
-    let proposals = Proposals::draw(&mut objective.team, &measure.subject, n, eval.chunk);
-    let report = report::report(&measure.subject, &proposals, (count > 0).then_some(&measure.reference))?;
-    figures.extend(report.figures);
-    if last {
-        let name = &measure.subject.name;
-        evaluation
-            .pictures
-            .extend(report.pictures.into_iter().map(|(stem, picture)| (format!("{name}_{stem}"), picture)));
-    }
-    Ok(figures)
-}
+    let frames = measure.reference.x.index_select(0, &measure.reference.rows(n));
+    let frames = augmented(&frames, &objective.config.augment);
+    let log_q = log_q(&mut objective.team, &measure.subject, &frames, eval.chunk);
+    let dims = 3.0 * measure.subject.atoms() as f64;
+    let mut figures = vec![("nll".to_string(), -log_q.mean(Kind::Double).double_value(&[]) / dims)];
 
-/// `count` rows spread evenly.
-pub fn thinned(x: &Tensor, count: i64) -> Tensor {
-    let rows = Tensor::arange(count, (Kind::Int64, x.device())) * x.size()[0];
-    x.index_select(0, &rows.floor_divide_scalar(count))
+    let proposals = Proposals::draw(&mut objective.team, &measure.subject, n, eval.chunk);
+    let settings = Settings { reweight: eval.reweight.clone(), compared: n, pictures: last, seed };
+    let report = report(&measure.subject, &proposals, Some(&measure.reference), scale, &settings)?;
+    figures.extend(report.figures);
+    let name = &measure.subject.name;
+    evaluation.pictures.extend(report.pictures.into_iter().map(|(stem, picture)| (format!("{name}_{stem}"), picture)));
+    Ok(figures)
 }
