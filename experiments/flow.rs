@@ -1,5 +1,6 @@
 //! `flow`: transferable normalizing flows of peptides.
 
+use std::num::NonZeroUsize;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
@@ -7,10 +8,16 @@ use anyhow::Result;
 use clap::{Args, Parser, Subcommand};
 use sampler::config::cli::{self, Common};
 use sampler::log::progress::Terminal;
+use sampler::log::table::{Table, figure};
+use sampler::samplers::importance::ReweightConfig;
+use sampler::samplers::importance::snis::EssConfig;
 use sampler::targets::molecule::pdb_writer::write_topology;
 use sampler::targets::molecule::peptide;
+use sampler::torch::{device, threads};
 use sampler::train::flow::launch;
+use sampler::train::flow::sample::{self, Notes, SamplePlan};
 use sampler::train::flow::topology::Described;
+use tch::Kind;
 
 /// Normalizing flows that know peptides by their sequences.
 ///
@@ -25,6 +32,7 @@ struct Cli {
 
 const EXAMPLES: &str = "Examples:
   flow train configs/flow/AA_small.yaml
+  flow sample AA --weights weights/flow-AA-small.safetensors
   flow topology ARIP --out ARIP.pdb
   flow topology ARIP.pdb --json";
 
@@ -32,8 +40,67 @@ const EXAMPLES: &str = "Examples:
 enum Verb {
     /// Train (or go on with --resume); writes flow.safetensors, which says by itself how to build its network
     Train(Common),
+    /// Draw proposals of a peptide and weigh them; writes samples, a PDB file of the reweighted ones, pictures
+    Sample(SampleArgs),
     /// Atoms, bonds, tokens and orders of a peptide; with --out a PDB file of it, stretched out
     Topology(TopologyArgs),
+}
+
+#[derive(Args)]
+struct SampleArgs {
+    /// A sequence such as AA, or a PDB file
+    #[arg(value_name = "SEQUENCE|PDB")]
+    peptide: String,
+    /// Weights of a flow: a file that `flow train` or `flow import` wrote, or any other with --config
+    #[arg(long)]
+    weights: PathBuf,
+    /// The network, where the weights do not say it themselves
+    #[arg(long, value_name = "YAML")]
+    config: Option<PathBuf>,
+    /// Number of proposals
+    #[arg(long, default_value_t = 2000, value_parser = clap::value_parser!(i64).range(2..))]
+    n: i64,
+    /// OpenMM System file for energies and weights; without it assets/peptides/SEQUENCE/system.xml, where that exists
+    #[arg(long)]
+    system: Option<PathBuf>,
+    /// Conformations to compare with: `x` or `positions` in nm
+    #[arg(long)]
+    reference: Option<PathBuf>,
+    /// Temperature of the weights in K; without it that of the weights file, else 310
+    #[arg(long)]
+    temperature: Option<f64>,
+    /// Length in nm that the flow sees as 1; without it that of the weights file, else 0.35
+    #[arg(long)]
+    scale: Option<f64>,
+    /// Proposals that go through the network at once
+    #[arg(long, default_value_t = 256, value_parser = clap::value_parser!(i64).range(1..))]
+    batch: i64,
+    #[arg(long, default_value_t = 0)]
+    seed: u64,
+    /// Largest weights: drop (0.2 % of them), truncate, or none
+    #[arg(long, default_value = "drop")]
+    filter: String,
+    /// Centre of mass in the weights: gaussian, chi3 (as published), or none
+    #[arg(long, default_value = "gaussian")]
+    center: String,
+    /// Effective sample size over the first so many kept weights only
+    #[arg(long)]
+    ess_first: Option<usize>,
+    /// Models in samples.pdb
+    #[arg(long, default_value_t = 500, value_parser = clap::value_parser!(i64).range(1..))]
+    models: i64,
+    /// Folder of the results; without it runs/flow/samples/SEQUENCE
+    #[arg(long)]
+    out: Option<PathBuf>,
+    /// Keep the proposals that an interrupted run, or one with a smaller --n, left in the folder
+    #[arg(long)]
+    resume: bool,
+    /// auto, cpu, cuda or cuda:N
+    #[arg(long, default_value = "auto")]
+    device: String,
+    /// CPU threads
+    #[arg(long)]
+    threads: Option<NonZeroUsize>,
 }
 
 #[derive(Args)]
@@ -53,7 +120,53 @@ struct TopologyArgs {
 fn main() -> ExitCode {
     cli::run(|| match cli::parse::<Cli>().verb {
         Verb::Train(common) => launch::train_flow(&common),
+        Verb::Sample(args) => draw(&args),
         Verb::Topology(args) => topology(&args),
+    })
+}
+
+fn draw(args: &SampleArgs) -> Result<()> {
+    threads::configure(args.threads.map(NonZeroUsize::get));
+    let (device, _) = device::select(&args.device)?;
+    let plan = plan(args)?;
+    let config = args.config.as_ref().map(|path| sample::network(path)).transpose()?;
+    let mut team = sample::team_of(&args.weights, config.as_ref(), (Kind::Float, device))?;
+    let mut terminal = Terminal::new();
+    let figures = sample::sample(&plan, &mut team, &mut terminal)?;
+    let mut table = Table::new(["figure", "value"]);
+    figures.iter().for_each(|(name, value)| table.row([name.clone(), figure(*value, 4)]));
+    terminal.result(&table.to_text());
+    if plan.system.is_none() {
+        terminal.line("no energies and no weights: --system names an OpenMM System file of this peptide");
+    }
+    terminal.line(&format!("written: {0}/samples.safetensors, {0}/samples.pdb, {0}/plots/", plan.out.display()));
+    Ok(())
+}
+
+fn plan(args: &SampleArgs) -> Result<SamplePlan> {
+    let topology = peptide::read(&args.peptide)?;
+    let sequence = peptide::Peptide::of(&topology)?.sequence();
+    let shipped = PathBuf::from("assets/peptides").join(&sequence).join("system.xml");
+    let notes = Notes::of(&args.weights)?;
+    Ok(SamplePlan {
+        topology,
+        system: args.system.clone().or_else(|| shipped.exists().then_some(shipped)),
+        reference: args.reference.clone(),
+        scale: args.scale.or(notes.scale).unwrap_or(0.35),
+        temperature: args.temperature.or(notes.temperature).unwrap_or(310.0),
+        n: args.n,
+        batch: args.batch,
+        seed: args.seed,
+        models: args.models,
+        reweight: ReweightConfig {
+            filter: cli::named("--filter", &format!("{{type: {}}}", args.filter))?,
+            center: cli::named("--center", &args.center)?,
+            ess: EssConfig { first: args.ess_first },
+            ..ReweightConfig::default()
+        },
+        out: args.out.clone().unwrap_or_else(|| PathBuf::from("runs/flow/samples").join(&sequence)),
+        resume: args.resume,
+        peptide: args.peptide.clone(),
     })
 }
 

@@ -9,6 +9,7 @@ use clap::error::ErrorKind;
 use clap::{Args, Parser};
 
 use super::wording;
+use crate::bad_input;
 use crate::torch::error::is_bad_input;
 
 /// Arguments that every verb working on a config takes.
@@ -78,6 +79,11 @@ impl std::error::Error for Interrupted {}
 const FAILED: u8 = 1;
 const WRONG_INPUT: u8 = 2;
 const INTERRUPTED: u8 = 130;
+
+/// The value of an option whose names are those of a config key: `text` as YAML.
+pub fn named<T: serde::de::DeserializeOwned>(option: &str, text: &str) -> Result<T> {
+    serde_yaml::from_str(text).map_err(|error| bad_input!("{option}: {error}"))
+}
 
 /// Parses the command line. Help and version end the process with status 0, a wrong argument with status 2 and one
 /// line.

@@ -11,6 +11,7 @@ pub mod proposals;
 pub mod reference;
 pub mod report;
 mod report_pictures;
+pub mod sample;
 pub mod subject;
 pub mod team;
 pub mod topology;
