@@ -7,6 +7,7 @@ use std::process::ExitCode;
 use anyhow::Result;
 use clap::{Args, Parser, Subcommand};
 use sampler::config::cli::{self, Common};
+use sampler::config::load;
 use sampler::log::progress::Terminal;
 use sampler::log::table::{Table, figure};
 use sampler::samplers::importance::ReweightConfig;
@@ -14,9 +15,10 @@ use sampler::samplers::importance::snis::EssConfig;
 use sampler::targets::molecule::pdb_writer::write_topology;
 use sampler::targets::molecule::peptide;
 use sampler::torch::{device, threads};
-use sampler::train::flow::launch;
+use sampler::train::flow::measure::measure;
 use sampler::train::flow::sample::{self, Notes, SamplePlan};
 use sampler::train::flow::topology::Described;
+use sampler::train::flow::{FlowTrainConfig, launch};
 use tch::Kind;
 
 /// Normalizing flows that know peptides by their sequences.
@@ -33,6 +35,7 @@ struct Cli {
 const EXAMPLES: &str = "Examples:
   flow train configs/flow/AA_small.yaml
   flow sample AA --weights weights/flow-AA-small.safetensors
+  flow eval configs/flow/dipeptides_small.yaml --weights weights/flow-dipeptides-small.safetensors
   flow topology ARIP --out ARIP.pdb
   flow topology ARIP.pdb --json";
 
@@ -40,10 +43,36 @@ const EXAMPLES: &str = "Examples:
 enum Verb {
     /// Train (or go on with --resume); writes flow.safetensors, which says by itself how to build its network
     Train(Common),
+    /// Measure weights on the molecules of a config: likelihood, ESS, distances from reference ensembles
+    Eval(EvalArgs),
     /// Draw proposals of a peptide and weigh them; writes samples, a PDB file of the reweighted ones, pictures
     Sample(SampleArgs),
     /// Atoms, bonds, tokens and orders of a peptide; with --out a PDB file of it, stretched out
     Topology(TopologyArgs),
+}
+
+#[derive(Args)]
+struct EvalArgs {
+    /// A config as for `flow train`; its data: and eval: sections count
+    config: PathBuf,
+    /// Keys to change
+    #[arg(value_name = "KEY=VALUE")]
+    overrides: Vec<String>,
+    /// Weights of a flow
+    #[arg(long)]
+    weights: PathBuf,
+    /// Proposals of each molecule
+    #[arg(long, default_value_t = 10_000, value_parser = clap::value_parser!(i64).range(2..))]
+    n: i64,
+    /// Folder for eval.md, eval.json and plots/; without it runs/flow/eval/CONFIG
+    #[arg(long)]
+    out: Option<PathBuf>,
+    /// auto, cpu, cuda or cuda:N
+    #[arg(long, default_value = "auto")]
+    device: String,
+    /// CPU threads
+    #[arg(long)]
+    threads: Option<NonZeroUsize>,
 }
 
 #[derive(Args)]
@@ -120,9 +149,25 @@ struct TopologyArgs {
 fn main() -> ExitCode {
     cli::run(|| match cli::parse::<Cli>().verb {
         Verb::Train(common) => launch::train_flow(&common),
+        Verb::Eval(args) => evaluate(&args),
         Verb::Sample(args) => draw(&args),
         Verb::Topology(args) => topology(&args),
     })
+}
+
+fn evaluate(args: &EvalArgs) -> Result<()> {
+    threads::configure(args.threads.map(NonZeroUsize::get));
+    let (device, _) = device::select(&args.device)?;
+    let mut loaded = load::load::<FlowTrainConfig>(&args.config, &args.overrides)?;
+    (loaded.value.flow, loaded.value.init) = (None, Some(args.weights.clone()));
+    let checked = loaded.value.validate();
+    checked.map_err(|error| loaded.locate(error))?;
+    let out = args.out.clone().unwrap_or_else(|| PathBuf::from("runs/flow/eval").join(&loaded.name));
+    let table = measure(&loaded.value, args.n, device, &out).map_err(|error| loaded.locate(error))?;
+    let mut terminal = Terminal::new();
+    terminal.result(&table.to_text());
+    terminal.line(&format!("written: {0}/eval.md, {0}/eval.json, {0}/plots/", out.display()));
+    Ok(())
 }
 
 fn draw(args: &SampleArgs) -> Result<()> {

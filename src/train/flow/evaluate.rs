@@ -1,16 +1,18 @@
 //! What a flow is worth: likelihood of frames it has not seen, and weights of its own samples.
 
 use anyhow::Result;
-use tch::Kind;
+use tch::{Kind, Tensor};
 
-use super::config::{DataConfig, FlowTrainConfig};
+use super::config::{Augment, DataConfig, FlowTrainConfig};
 use super::data::{self, augmented};
-use super::objective::FlowObjective;
 use super::proposals::{Proposals, log_q};
 use super::reference::Reference;
 use super::report::{Settings, report};
 use super::subject::Subject;
-use crate::flows::FlowConfig;
+use super::team::FlowTeam;
+use crate::flows::{Flow, FlowConfig, Inversion};
+use crate::log::plot::Picture;
+use crate::samplers::importance::ReweightConfig;
 use crate::train::objective::Evaluation;
 
 /// A molecule to measure on, and what it is compared with.
@@ -34,46 +36,86 @@ impl Measure {
     }
 }
 
+/// How a flow is measured.
+#[derive(Debug, Clone)]
+pub struct Scheme {
+    /// Proposals of each molecule, and frames they are compared with.
+    pub n: i64,
+    pub chunk: i64,
+    pub reweight: ReweightConfig,
+    pub augment: Augment,
+    /// nm.
+    pub scale: f64,
+    pub seed: u64,
+    pub pictures: bool,
+}
+
+impl Scheme {
+    pub fn of(config: &FlowTrainConfig, last: bool) -> Self {
+        let eval = &config.eval;
+        Self {
+            n: if last { eval.final_samples } else { eval.samples },
+            chunk: eval.chunk,
+            reweight: eval.reweight.clone(),
+            augment: config.augment.clone(),
+            scale: config.data.scale,
+            seed: config.seed,
+            pictures: last,
+        }
+    }
+}
+
 /// Figures of all measured molecules (`eval/<sequence>/…`) and their means (`eval/…`).
-pub fn evaluate(objective: &mut FlowObjective, last: bool) -> Result<Evaluation> {
+pub fn evaluate(team: &mut FlowTeam, measures: &[Measure], scheme: &Scheme) -> Result<Evaluation> {
     let mut evaluation = Evaluation::default();
     let mut sums: Vec<(String, f64)> = Vec::new();
-    let count = objective.measures.len() as f64;
-    for index in 0..objective.measures.len() {
-        let figures = measure(objective, index, last, &mut evaluation)?;
+    for measure in measures {
+        let subject = &measure.subject.name;
+        let (figures, pictures) = measure.figures(team, scheme)?;
+        evaluation.pictures.extend(pictures.into_iter().map(|(stem, picture)| (format!("{subject}_{stem}"), picture)));
         for (name, value) in figures {
-            evaluation.scalars.push((format!("eval/{}/{name}", objective.measures[index].subject.name), value));
+            evaluation.scalars.push((format!("eval/{subject}/{name}"), value));
             match sums.iter_mut().find(|(known, _)| *known == name) {
-                Some((_, sum)) => *sum += value / count,
-                None => sums.push((name, value / count)),
+                Some((_, sum)) => *sum += value,
+                None => sums.push((name, value)),
             }
         }
     }
-    evaluation.scalars.extend(sums.into_iter().map(|(name, mean)| (format!("eval/{name}"), mean)));
+    let means = sums.into_iter().map(|(name, sum)| (format!("eval/{name}"), sum / measures.len() as f64));
+    evaluation.scalars.extend(means);
     Ok(evaluation)
 }
 
-fn measure(
-    objective: &mut FlowObjective,
-    index: usize,
-    last: bool,
-    evaluation: &mut Evaluation,
-) -> Result<Vec<(String, f64)>> {
-    let eval = objective.config.eval.clone();
-    let n = if last { eval.final_samples } else { eval.samples };
-    let (scale, seed) = (objective.config.data.scale, objective.config.seed);
-    let measure = &objective.measures[index];
-    let frames = measure.reference.x.index_select(0, &measure.reference.rows(n));
-    let frames = augmented(&frames, &objective.config.augment);
-    let log_q = log_q(&mut objective.team, &measure.subject, &frames, eval.chunk);
-    let dims = 3.0 * measure.subject.atoms() as f64;
-    let mut figures = vec![("nll".to_string(), -log_q.mean(Kind::Double).double_value(&[]) / dims)];
+type Named<T> = Vec<(String, T)>;
 
-    let proposals = Proposals::draw(&mut objective.team, &measure.subject, n, eval.chunk);
-    let settings = Settings { reweight: eval.reweight.clone(), compared: n, pictures: last, seed };
-    let report = report(&measure.subject, &proposals, Some(&measure.reference), scale, &settings)?;
-    figures.extend(report.figures);
-    let name = &measure.subject.name;
-    evaluation.pictures.extend(report.pictures.into_iter().map(|(stem, picture)| (format!("{name}_{stem}"), picture)));
-    Ok(figures)
+impl Measure {
+    fn figures(&self, team: &mut FlowTeam, scheme: &Scheme) -> Result<(Named<f64>, Named<Picture>)> {
+        let frames = self.reference.x.index_select(0, &self.reference.rows(scheme.n));
+        let frames = augmented(&frames, &scheme.augment);
+        let log_q = log_q(team, &self.subject, &frames, scheme.chunk);
+        let dims = 3.0 * self.subject.atoms() as f64;
+        let mut figures = vec![("nll".to_string(), -log_q.mean(Kind::Double).double_value(&[]) / dims)];
+
+        let proposals = Proposals::draw(team, &self.subject, scheme.n, scheme.chunk);
+        let (reweight, n) = (scheme.reweight.clone(), scheme.n);
+        let settings = Settings { reweight, compared: n, pictures: scheme.pictures, seed: scheme.seed };
+        let report = report(&self.subject, &proposals, Some(&self.reference), scheme.scale, &settings)?;
+        figures.extend(report.figures);
+        if scheme.pictures {
+            figures.extend(inversion_errors(team, &self.subject));
+        }
+        Ok((figures, report.pictures))
+    }
+}
+
+/// `z -> x -> z'`: largest and mean `|z - z'|` of 256 draws.
+fn inversion_errors(team: &FlowTeam, subject: &Subject) -> Named<f64> {
+    let _guard = tch::no_grad_guard();
+    let flow = team.first();
+    let molecules = flow.prepare(&subject.conditioning.to_device(team.device()));
+    let z = Tensor::randn([256, subject.atoms(), 3], (team.params().kind(), team.device()));
+    let (x, _) = flow.inverse(&z, &molecules, Inversion::Sequential);
+    let errors = (flow.forward(&x, &molecules).0 - z).abs();
+    let figure = |name: &str, value: Tensor| (name.to_string(), value.double_value(&[]));
+    vec![figure("inversion_max", errors.max()), figure("inversion_mean", errors.mean(Kind::Double))]
 }

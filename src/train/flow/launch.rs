@@ -76,7 +76,7 @@ pub fn build(config: &FlowTrainConfig, device: Device) -> Result<FlowObjective> 
     Ok(FlowObjective { team, config, ensembles, measures, cost: Default::default() })
 }
 
-fn network(config: &FlowTrainConfig, device: Device) -> Result<AutoregressiveFlow> {
+pub(super) fn network(config: &FlowTrainConfig, device: Device) -> Result<AutoregressiveFlow> {
     let kind = config.precision.kind();
     if let Some(path) = &config.init {
         return Ok(store::read(path, None, store::Copy::Averaged, (kind, device))?.0);

@@ -3,8 +3,9 @@
 mod batch;
 pub mod config;
 pub mod data;
-mod evaluate;
+pub mod evaluate;
 pub mod launch;
+pub mod measure;
 mod objective;
 mod pictures;
 pub mod proposals;

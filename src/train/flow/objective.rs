@@ -6,7 +6,7 @@ use tch::Kind;
 use super::batch::{Piece, draw};
 use super::config::FlowTrainConfig;
 use super::data::Ensemble;
-use super::evaluate::Measure;
+use super::evaluate::{Measure, Scheme, evaluate};
 use super::pictures;
 use super::team::FlowTeam;
 use crate::flows::{AutoregressiveFlow, Flow};
@@ -60,7 +60,7 @@ impl Objective for FlowObjective {
     }
 
     fn evaluate(&mut self, last: bool) -> Result<Evaluation> {
-        super::evaluate::evaluate(self, last)
+        evaluate(&mut self.team, &self.measures, &Scheme::of(&self.config, last))
     }
 
     fn pictures(&mut self, history: &History) -> Result<Vec<(String, Picture)>> {

@@ -237,10 +237,6 @@ pub fn network(path: &Path) -> Result<FlowConfig> {
 }
 
 /// Reads weights of any format into a team.
-pub fn team_of(
-    weights: &Path,
-    config: Option<&FlowConfig>,
-    options: (Kind, Device),
-) -> Result<FlowTeam> {
+pub fn team_of(weights: &Path, config: Option<&FlowConfig>, options: (Kind, Device)) -> Result<FlowTeam> {
     FlowTeam::new(store::read(weights, config, store::Copy::Averaged, options)?.0)
 }
