@@ -33,14 +33,14 @@ pub fn window(start: i64, count: i64, device: Device) -> Option<Tensor> {
 }
 
 pub struct Transformer {
-    norm: Norm,
-    qkv: Linear,
-    qk_norms: Option<(Norm, Norm)>,
-    projection: Linear,
-    mlp_norm: Norm,
-    up: Linear,
-    down: Linear,
-    heads: i64,
+    pub(super) norm: Norm,
+    pub(super) qkv: Linear,
+    pub(super) qk_norms: Option<(Norm, Norm)>,
+    pub(super) projection: Linear,
+    pub(super) mlp_norm: Norm,
+    pub(super) up: Linear,
+    pub(super) down: Linear,
+    pub(super) heads: i64,
 }
 
 impl Transformer {

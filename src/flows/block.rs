@@ -5,6 +5,8 @@ use tch::{Kind, Tensor};
 
 use super::attention::{Attend, Cache, window};
 use super::config::FlowConfig;
+#[cfg(target_arch = "x86_64")]
+use super::decode::decode;
 use super::embedder::positions;
 use super::leaves::Leaves;
 use super::prose::{ProseLayer, ProseTerms};
@@ -25,11 +27,11 @@ pub enum Inversion {
 pub struct Block {
     position_scale: Tensor,
     positions: Tensor,
-    proj_in: Linear,
+    pub(super) proj_in: Linear,
     conditioner: Conditioner,
-    layers: Vec<Layer>,
-    proj_out: Linear,
-    heads: i64,
+    pub(super) layers: Vec<Layer>,
+    pub(super) proj_out: Linear,
+    pub(super) heads: i64,
 }
 
 /// What makes the block's conditioning of the embedded atoms.
@@ -39,13 +41,13 @@ enum Conditioner {
     Direct(Linear),
 }
 
-enum Layer {
+pub(super) enum Layer {
     Prose(ProseLayer),
     Tarflow(TarflowLayer),
 }
 
 #[derive(Debug)]
-enum LayerTerms {
+pub(super) enum LayerTerms {
     Prose(ProseTerms),
     Tarflow(Tensor),
 }
@@ -55,10 +57,17 @@ enum LayerTerms {
 pub struct BlockTerms {
     order: Order,
     /// Position embedding plus the input layer's bias, `[T, C]`.
-    offset: Tensor,
-    layers: Vec<LayerTerms>,
+    pub(super) offset: Tensor,
+    pub(super) layers: Vec<LayerTerms>,
     /// In the block's order, for tokens' successors, `[U, T, 1]`; `None` where nothing is padded.
-    mask: Option<Tensor>,
+    pub(super) mask: Option<Tensor>,
+}
+
+impl BlockTerms {
+    /// Rows of the terms, `U`.
+    pub(super) fn molecules(&self) -> i64 {
+        self.order.there.size()[0]
+    }
 }
 
 /// A permutation of atoms and its inverse, `[U, L]` each.
@@ -130,6 +139,12 @@ impl Block {
     /// The inverse of [`forward`](Self::forward), with the log-determinant of the inverse.
     pub fn inverse(&self, y: &Tensor, terms: &BlockTerms, method: Inversion) -> (Tensor, Tensor) {
         let y = terms.order.apply(y).contiguous();
+        #[cfg(target_arch = "x86_64")]
+        if method == Inversion::Sequential
+            && let Some((x, log_det)) = decode(self, terms, &y)
+        {
+            return (terms.order.undo(&x), log_det);
+        }
         let (batch, tokens) = (y.size()[0], y.size()[1] - 1);
         let channels = self.positions.size()[1];
         let size = [batch, self.heads, tokens, channels / self.heads];

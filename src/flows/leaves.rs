@@ -47,7 +47,7 @@ impl Leaves {
 pub struct Norm {
     pub weight: Tensor,
     pub bias: Tensor,
-    eps: f64,
+    pub eps: f64,
 }
 
 impl Norm {

@@ -8,6 +8,8 @@ mod attention;
 mod block;
 mod conditioning;
 mod config;
+#[cfg(target_arch = "x86_64")]
+mod decode;
 mod embedder;
 mod layout;
 mod leaves;

@@ -12,15 +12,15 @@ use crate::nets::linear::Linear;
 
 pub struct ProseLayer {
     around_transformer: Modulation,
-    transformer: Transformer,
-    transition: Option<Transition>,
+    pub(super) transformer: Transformer,
+    pub(super) transition: Option<Transition>,
     eps: f64,
 }
 
-struct Transition {
+pub(super) struct Transition {
     around: Modulation,
-    up: Tensor,
-    down: Tensor,
+    pub(super) up: Tensor,
+    pub(super) down: Tensor,
 }
 
 /// An adaptive layer norm and the gate that belongs to it, both functions of the conditioning.

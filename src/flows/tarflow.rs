@@ -7,7 +7,7 @@ use super::config::FlowConfig;
 use super::leaves::Leaves;
 
 pub struct TarflowLayer {
-    transformer: Transformer,
+    pub(super) transformer: Transformer,
 }
 
 impl TarflowLayer {
