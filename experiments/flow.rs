@@ -8,6 +8,7 @@ use anyhow::Result;
 use clap::{Args, Parser, Subcommand};
 use sampler::config::cli::{self, Common};
 use sampler::config::load;
+use sampler::flows::{FlowConfig, NetworkConfig};
 use sampler::log::progress::Terminal;
 use sampler::log::table::{Table, figure};
 use sampler::samplers::importance::ReweightConfig;
@@ -16,7 +17,9 @@ use sampler::targets::molecule::pdb_writer::write_topology;
 use sampler::targets::molecule::peptide;
 use sampler::torch::{device, threads};
 use sampler::train::flow::measure::measure;
+use sampler::train::flow::reference::Reference;
 use sampler::train::flow::sample::{self, Notes, SamplePlan};
+use sampler::train::flow::subject::Subject;
 use sampler::train::flow::topology::Described;
 use sampler::train::flow::{FlowTrainConfig, launch};
 use tch::Kind;
@@ -47,6 +50,8 @@ enum Verb {
     Eval(EvalArgs),
     /// Draw proposals of a peptide and weigh them; writes samples, a PDB file of the reweighted ones, pictures
     Sample(SampleArgs),
+    /// Thin out an ensemble to a file small enough to ship: conformations, and the map of its slow components
+    Reference(ReferenceArgs),
     /// Atoms, bonds, tokens and orders of a peptide; with --out a PDB file of it, stretched out
     Topology(TopologyArgs),
 }
@@ -92,7 +97,8 @@ struct SampleArgs {
     /// OpenMM System file for energies and weights; without it assets/peptides/SEQUENCE/system.xml, where that exists
     #[arg(long)]
     system: Option<PathBuf>,
-    /// Conformations to compare with: `x` or `positions` in nm
+    /// Conformations to compare with, `x` or `positions` in nm; without it assets/peptides/SEQUENCE/ensemble.safetensors,
+    /// where that exists
     #[arg(long)]
     reference: Option<PathBuf>,
     /// Temperature of the weights in K; without it that of the weights file, else 310
@@ -133,6 +139,20 @@ struct SampleArgs {
 }
 
 #[derive(Args)]
+struct ReferenceArgs {
+    /// A sequence such as AA, or a PDB file
+    #[arg(value_name = "SEQUENCE|PDB")]
+    peptide: String,
+    /// Trajectory: `x` or `positions` in nm, in order of time; `chain` tells several apart
+    samples: PathBuf,
+    /// Conformations to keep
+    #[arg(long, default_value_t = 1000, value_parser = clap::value_parser!(i64).range(2..))]
+    frames: i64,
+    #[arg(long)]
+    out: PathBuf,
+}
+
+#[derive(Args)]
 struct TopologyArgs {
     /// A sequence such as ARIP, or a PDB file
     #[arg(value_name = "SEQUENCE|PDB")]
@@ -151,6 +171,7 @@ fn main() -> ExitCode {
         Verb::Train(common) => launch::train_flow(&common),
         Verb::Eval(args) => evaluate(&args),
         Verb::Sample(args) => draw(&args),
+        Verb::Reference(args) => condense(&args),
         Verb::Topology(args) => topology(&args),
     })
 }
@@ -191,12 +212,12 @@ fn draw(args: &SampleArgs) -> Result<()> {
 fn plan(args: &SampleArgs) -> Result<SamplePlan> {
     let topology = peptide::read(&args.peptide)?;
     let sequence = peptide::Peptide::of(&topology)?.sequence();
-    let shipped = PathBuf::from("assets/peptides").join(&sequence).join("system.xml");
+    let shipped = |file: &str| Some(PathBuf::from("assets/peptides").join(&sequence).join(file)).filter(|p| p.exists());
     let notes = Notes::of(&args.weights)?;
     Ok(SamplePlan {
         topology,
-        system: args.system.clone().or_else(|| shipped.exists().then_some(shipped)),
-        reference: args.reference.clone(),
+        system: args.system.clone().or_else(|| shipped("system.xml")),
+        reference: args.reference.clone().or_else(|| shipped("ensemble.safetensors")),
         scale: args.scale.or(notes.scale).unwrap_or(0.35),
         temperature: args.temperature.or(notes.temperature).unwrap_or(310.0),
         n: args.n,
@@ -213,6 +234,13 @@ fn plan(args: &SampleArgs) -> Result<SamplePlan> {
         resume: args.resume,
         peptide: args.peptide.clone(),
     })
+}
+
+fn condense(args: &ReferenceArgs) -> Result<()> {
+    // Any network does: only what is refused depends on it.
+    let network = FlowConfig::Prose(NetworkConfig::default());
+    let subject = Subject::new(&args.peptide, peptide::read(&args.peptide)?, &network)?;
+    Reference::read(&args.samples, &subject, 1.0)?.condense(args.frames, 1.0, &args.out)
 }
 
 fn topology(args: &TopologyArgs) -> Result<()> {

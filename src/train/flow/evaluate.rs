@@ -6,7 +6,7 @@ use tch::{Kind, Tensor};
 use super::config::{Augment, DataConfig, FlowTrainConfig};
 use super::data::{self, augmented};
 use super::proposals::{Proposals, log_q};
-use super::reference::Reference;
+use super::reference::{Reference, Slow};
 use super::report::{Settings, report};
 use super::subject::Subject;
 use super::team::FlowTeam;
@@ -30,9 +30,8 @@ impl Measure {
         let all = data::frames(&file, subject.atoms(), &DataConfig { most_frames: None, ..data.clone() }, Kind::Float)?;
         let trained = data.sequences.iter().any(|trained| trained == sequence);
         let x = if trained { data::kept_back(&all, data.validation).1 } else { all.shallow_clone() };
-        let first = all.size()[0] - x.size()[0];
-        let chain = Reference::chains(&file, all.size()[0])?.map(|chain| chain.narrow(0, first, x.size()[0]));
-        Ok(Self { reference: Reference::new(&subject, x, chain.as_ref(), data.scale), subject })
+        let slow = Slow::of(&file, all.size()[0])?.last(x.size()[0]);
+        Ok(Self { reference: Reference::new(&subject, x, slow, data.scale), subject })
     }
 }
 

@@ -1,5 +1,6 @@
 //! The ensemble that proposals are compared with.
 
+use std::collections::BTreeMap;
 use std::path::Path;
 
 use anyhow::Result;
@@ -7,9 +8,11 @@ use tch::{Device, Kind, Tensor};
 
 use super::subject::Subject;
 use crate::bad_input;
-use crate::io::tensors::read_tensors;
+use crate::io::tensors::{read_tensors, write_tensors};
 use crate::metrics::tica::Tica;
 use crate::targets::molecule::descriptors::Descriptors;
+use crate::targets::molecule::geometry::centred;
+use crate::train::md::system::read_points;
 
 /// Frames from one sample of a trajectory to the next, and between the two frames of a correlation.
 pub const LAG: i64 = 100;
@@ -28,25 +31,70 @@ pub struct Reference {
     pub tica: Option<Tica>,
 }
 
-impl Reference {
-    /// `x` in units of `scale` (nm), in the order of time within each chain if `chain` `[M]` tells them apart.
-    pub fn new(subject: &Subject, x: Tensor, chain: Option<&Tensor>, scale: f64) -> Self {
-        let descriptors = Descriptors::of(&subject.topology);
-        let nm = x.to_kind(Kind::Double) * scale;
-        let energy = subject.energy.as_ref().map(|energy| energy.reduced(&x));
-        let torus = descriptors.torus(&nm);
-        let tica = slow_components(&descriptors.measure(&nm), chain);
-        Self { x, energy, torus, tica }
-    }
+/// What the slow components of an ensemble are found from.
+pub enum Slow {
+    /// A map that came with the conformations.
+    Given(Tica),
+    /// The chain that each conformation is of, `[M]`; all are of one where it is absent.
+    Chains(Option<Tensor>),
+}
 
-    /// Which chain each frame of a trajectory file is of, where the file says so.
-    pub fn chains(path: &Path, frames: i64) -> Result<Option<Tensor>> {
-        let Some(chain) = read_tensors(path)?.remove("chain") else { return Ok(None) };
+impl Slow {
+    /// What a file of `frames` conformations says: `tica_mean` `[F]` and `tica_projection` `[F, K]`, or `chain` `[M]`.
+    pub fn of(path: &Path, frames: i64) -> Result<Self> {
+        let mut tensors = read_tensors(path)?;
+        if let (Some(mean), Some(projection)) = (tensors.remove("tica_mean"), tensors.remove("tica_projection")) {
+            let given = Tica::given(&mean, &projection);
+            return Ok(Self::Given(given.map_err(|error| bad_input!("{}: {error}", path.display()))?));
+        }
+        let Some(chain) = tensors.remove("chain") else { return Ok(Self::Chains(None)) };
         if chain.size() != [frames] {
             let (file, size) = (path.display(), chain.size());
             return Err(bad_input!("{file}: tensor 'chain' has shape {size:?}, expected [{frames}], one a frame"));
         }
-        Ok(Some(chain.to_kind(Kind::Int64)))
+        Ok(Self::Chains(Some(chain.to_kind(Kind::Int64))))
+    }
+
+    /// The same for the last `count` frames.
+    pub fn last(self, count: i64) -> Self {
+        match self {
+            Self::Chains(Some(chain)) => Self::Chains(Some(chain.narrow(0, chain.size()[0] - count, count))),
+            other => other,
+        }
+    }
+}
+
+impl Reference {
+    /// `x` in units of `scale` (nm), in the order of time within each chain.
+    pub fn new(subject: &Subject, x: Tensor, slow: Slow, scale: f64) -> Self {
+        let descriptors = Descriptors::of(&subject.topology);
+        let nm = x.to_kind(Kind::Double) * scale;
+        let energy = subject.energy.as_ref().map(|energy| energy.reduced(&x));
+        let torus = descriptors.torus(&nm);
+        let tica = match slow {
+            Slow::Given(tica) => (tica.mean.size()[0] == descriptors.dim() as i64).then_some(tica),
+            Slow::Chains(chain) => slow_components(&descriptors.measure(&nm), chain.as_ref()),
+        };
+        Self { x, energy, torus, tica }
+    }
+
+    /// All conformations of a file: `x` `[M, 3 A]` or `positions` `[M, A, 3]`, nm.
+    pub fn read(path: &Path, subject: &Subject, scale: f64) -> Result<Self> {
+        let x = read_points(path, 3 * subject.atoms(), (Kind::Float, Device::Cpu))?;
+        let slow = Slow::of(path, x.size()[0])?;
+        let x = centred(&x, &vec![1.0; subject.atoms() as usize]) / scale;
+        Ok(Self::new(subject, x.view([-1, subject.atoms(), 3]), slow, scale))
+    }
+
+    /// Writes `n` conformations in nm with the map of the slow components of all: small enough to ship.
+    pub fn condense(&self, n: i64, scale: f64, out: &Path) -> Result<()> {
+        let x = self.x.index_select(0, &self.rows(n)) * scale;
+        let mut tensors = vec![("positions", &x)];
+        let tica = self.tica.as_ref().map(|tica| (tica.mean.shallow_clone(), tica.projection.narrow(1, 0, 2)));
+        if let Some((mean, projection)) = &tica {
+            tensors.extend([("tica_mean", mean), ("tica_projection", projection)]);
+        }
+        write_tensors(out, &tensors, &BTreeMap::from([("positions".to_string(), "nm".to_string())]))
     }
 
     /// At most `n` conformations, spread evenly: those that metrics compare with.

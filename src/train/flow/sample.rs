@@ -18,11 +18,9 @@ use crate::io::atomic::write_atomic;
 use crate::io::tensors::{read_tensors, take, write_tensors};
 use crate::log::progress::Terminal;
 use crate::samplers::importance::ReweightConfig;
-use crate::targets::molecule::geometry::centred;
 use crate::targets::molecule::pdb_writer::PdbWriter;
 use crate::targets::molecule::topology::Topology;
 use crate::torch::seed::{Stream, reseed};
-use crate::train::md::system::read_points;
 
 /// Proposals in one file of a run.
 const CHUNK: i64 = 10_000;
@@ -71,7 +69,7 @@ impl Notes {
 /// Draws, weighs, writes; returns the figures.
 pub fn sample(plan: &SamplePlan, team: &mut FlowTeam, terminal: &mut Terminal) -> Result<Vec<(String, f64)>> {
     let subject = subject(plan, team)?;
-    let reference = plan.reference.as_ref().map(|path| reference(path, &subject, plan.scale)).transpose()?;
+    let reference = plan.reference.as_ref().map(|path| Reference::read(path, &subject, plan.scale)).transpose()?;
     prepare_folder(plan)?;
 
     let mut held: Vec<Proposals> = Vec::new();
@@ -102,14 +100,6 @@ fn subject(plan: &SamplePlan, team: &FlowTeam) -> Result<Subject> {
         Some(system) => subject.with_energy(system, plan.scale, plan.temperature),
         None => Ok(subject),
     }
-}
-
-/// Reads and describes the conformations of a file.
-pub fn reference(path: &Path, subject: &Subject, scale: f64) -> Result<Reference> {
-    let x = read_points(path, 3 * subject.atoms(), (Kind::Float, Device::Cpu))?;
-    let chain = Reference::chains(path, x.size()[0])?;
-    let x = centred(&x, &vec![1.0; subject.atoms() as usize]) / scale;
-    Ok(Reference::new(subject, x.view([-1, subject.atoms(), 3]), chain.as_ref(), scale))
 }
 
 /// A folder that holds other proposals is refused; one of the same is gone on with under `--resume`.
