@@ -4,7 +4,9 @@
 
 use std::f64::consts::TAU;
 
-use super::assignment;
+use tch::Tensor;
+
+use super::transport::{Geometry, wasserstein2};
 
 /// A pair of angles.
 pub type Angles = [f64; 2];
@@ -79,28 +81,21 @@ fn kullback_leibler(p: &[f64], q: &[f64]) -> f64 {
 /// The exact 2-Wasserstein distance on the torus, in radians, between the first `min(a, b, most)` pairs of each set:
 /// the root of the least mean squared distance of any matching, distances being the shorter way around both circles.
 ///
-/// NaN if a pair is not finite or a set is empty. Costs grow with the cube of `most`.
+/// NaN if a pair is not finite or a set is empty.
 pub fn wasserstein(a: &[Angles], b: &[Angles], most: usize) -> f64 {
     let n = a.len().min(b.len()).min(most);
-    let (a, b) = (&a[..n], &b[..n]);
-    if n == 0 || a.iter().chain(b).flatten().any(|angle| !angle.is_finite()) {
-        return f64::NAN;
-    }
-    let squared = |x: &Angles, y: &Angles| -> f64 { x.iter().zip(y).map(|(x, y)| turn(x - y).powi(2)).sum() };
-    let cost: Vec<f64> = a.iter().flat_map(|x| b.iter().map(move |y| squared(x, y))).collect();
-    // Rounding may leave a perfect match a hair below zero.
-    assignment::solve(&cost, n).mean_cost.max(0.0).sqrt()
-}
-
-/// An angle as the shortest turn, in [-pi, pi].
-fn turn(angle: f64) -> f64 {
-    angle - TAU * (angle / TAU).round()
+    let tensor = |pairs: &[Angles]| Tensor::from_slice(pairs[..n].as_flattened()).view([n as i64, 2]);
+    wasserstein2(&tensor(a), &tensor(b), Geometry::Torus).unwrap_or(f64::NAN)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
     use std::f64::consts::{LN_2, PI};
+
+    fn shorter(angle: f64) -> f64 {
+        angle - TAU * (angle / TAU).round()
+    }
 
     #[test]
     fn distances_go_the_shorter_way_around() {
@@ -118,7 +113,7 @@ mod tests {
         let a: Vec<Angles> = (0..40).map(|k| [(k as f64 * 0.7).sin(), (k as f64 * 1.3).cos()]).collect();
         let b: Vec<Angles> = a.iter().rev().map(|[x, y]| [x + 0.05, *y]).collect();
         assert!((wasserstein(&a, &b, 100) - 0.05).abs() < 1e-12);
-        assert!((wasserstein(&a, &b[39..], 100) - turn(a[0][0] - b[39][0]).abs()).abs() < 1e-12);
+        assert!((wasserstein(&a, &b[39..], 100) - shorter(a[0][0] - b[39][0]).abs()).abs() < 1e-12);
         assert!(wasserstein(&a, &[], 10).is_nan() && wasserstein(&[[f64::NAN, 0.0]], &a, 10).is_nan());
     }
 
