@@ -9,8 +9,11 @@ use sampler::config::cli::{self, Common};
 use sampler::log::progress::Terminal;
 use sampler::targets::molecule::pdb_writer::write_topology;
 use sampler::targets::molecule::peptide;
+use sampler::train::flow::info::{InfoArgs, info};
 use sampler::train::flow::launch;
 use sampler::train::flow::topology::Described;
+use sampler::train::flow::transform::{TransformArgs, transform};
+use sampler::train::flow::weights_file::{ImportArgs, InitArgs, import, init};
 
 /// Normalizing flows that know peptides by their sequences.
 ///
@@ -26,7 +29,11 @@ struct Cli {
 const EXAMPLES: &str = "Examples:
   flow train configs/flow/AA_small.yaml
   flow topology ARIP --out ARIP.pdb
-  flow topology ARIP.pdb --json";
+  flow topology ARIP.pdb --json
+  flow import prose.pth --out weights/prose.safetensors --note scale=0.35 --note temperature=310
+  flow info weights/prose.safetensors
+  flow transform --weights weights/prose.safetensors --topology ARIP --points x.safetensors --out z.safetensors
+  flow init configs/flow/prose.yaml --out random.safetensors";
 
 #[derive(Subcommand)]
 enum Verb {
@@ -34,6 +41,14 @@ enum Verb {
     Train(Common),
     /// Atoms, bonds, tokens and orders of a peptide; with --out a PDB file of it, stretched out
     Topology(TopologyArgs),
+    /// Points of a file from data to noise, or with --inverse from noise to data, with log-densities
+    Transform(TransformArgs),
+    /// Bring published or trained weights into one file that says by itself how to build its network
+    Import(ImportArgs),
+    /// What a file of weights holds: network, parameters, orders of atoms, metadata, SHA-256
+    Info(InfoArgs),
+    /// Write random weights of a network, as training would start it
+    Init(InitArgs),
 }
 
 #[derive(Args)]
@@ -54,6 +69,10 @@ fn main() -> ExitCode {
     cli::run(|| match cli::parse::<Cli>().verb {
         Verb::Train(common) => launch::train_flow(&common),
         Verb::Topology(args) => topology(&args),
+        Verb::Transform(args) => transform(&args),
+        Verb::Import(args) => import(&args),
+        Verb::Info(args) => info(&args),
+        Verb::Init(args) => init(&args),
     })
 }
 

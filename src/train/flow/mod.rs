@@ -4,14 +4,18 @@ mod batch;
 pub mod config;
 pub mod data;
 mod evaluate;
+pub mod info;
 pub mod launch;
 mod objective;
+pub mod open;
 mod pictures;
 pub mod proposals;
 pub mod report;
 pub mod subject;
 pub mod team;
 pub mod topology;
+pub mod transform;
+pub mod weights_file;
 
 pub use config::FlowTrainConfig;
 pub use objective::FlowObjective;
