@@ -9,6 +9,7 @@ use sampler::config::cli::{self, Common};
 use sampler::log::progress::Terminal;
 use sampler::targets::molecule::pdb_writer::write_topology;
 use sampler::targets::molecule::peptide;
+use sampler::train::flow::bench::{BenchArgs, bench};
 use sampler::train::flow::info::{InfoArgs, info};
 use sampler::train::flow::launch;
 use sampler::train::flow::topology::Described;
@@ -33,7 +34,8 @@ const EXAMPLES: &str = "Examples:
   flow import prose.pth --out weights/prose.safetensors --note scale=0.35 --note temperature=310
   flow info weights/prose.safetensors
   flow transform --weights weights/prose.safetensors --topology ARIP --points x.safetensors --out z.safetensors
-  flow init configs/flow/prose.yaml --out random.safetensors";
+  flow init configs/flow/prose.yaml --out random.safetensors
+  flow bench --rows mid --threads 1";
 
 #[derive(Subcommand)]
 enum Verb {
@@ -49,6 +51,8 @@ enum Verb {
     Info(InfoArgs),
     /// Write random weights of a network, as training would start it
     Init(InitArgs),
+    /// Time log_prob, sample and gradient of the paper's network and of one with a ninth of its parameters
+    Bench(BenchArgs),
 }
 
 #[derive(Args)]
@@ -73,6 +77,7 @@ fn main() -> ExitCode {
         Verb::Import(args) => import(&args),
         Verb::Info(args) => info(&args),
         Verb::Init(args) => init(&args),
+        Verb::Bench(args) => bench(&args),
     })
 }
 

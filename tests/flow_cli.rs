@@ -6,13 +6,15 @@ mod torch_save;
 
 use std::collections::BTreeMap;
 use std::fs;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use assert_cmd::Command;
 use flows_common::{F32, difference, figures, fixture};
+use sampler::flows::{FlowConfig, layout};
 use sampler::io::environment::sha256;
 use sampler::io::tensors::{read_tensors, write_tensors};
 use sampler::io::weights::{read_weights, write_weights};
+use sampler::train::flow::{bench, open};
 use serde_json::{Value, json};
 use tch::{Kind, Tensor};
 use torch_save::{Saved, saved_dict, saved_state};
@@ -211,6 +213,39 @@ fn random_weights_follow_their_seed() {
     // A network alone, without the section around it, is understood as well.
     fs::write(&config, network.trim_matches(['{', '}']).replace(", ", "\n")).unwrap();
     assert_eq!(first, made("e", &["--seed", "3"]));
+}
+
+#[test]
+fn the_timed_networks_are_those_of_the_configs() {
+    let count = |flow: &FlowConfig| -> i64 {
+        let parameters = layout(flow).into_iter().filter(|entry| !entry.is_buffer());
+        parameters.map(|entry| entry.shape.iter().product::<i64>()).sum()
+    };
+    for (file, name, parameters) in [("prose", "full", 288_117_560), ("mid", "mid", 32_735_772)] {
+        let path = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join(format!("configs/flow/{file}.yaml"));
+        let described = open::describe(&path, &[]).unwrap();
+        let (timed, flow) = (bench::network(name), described.flow);
+        assert_eq!((count(&flow), count(&timed), flow.orders()), (parameters, parameters, timed.orders()));
+        assert_eq!((described.notes["scale"].as_str(), described.notes["temperature"].as_str()), ("0.35", "310"));
+    }
+}
+
+#[test]
+fn rows_are_timed_one_by_one() {
+    let words = ["bench", "--rows", "mid/AA/1/log_prob", "--repeats", "1", "--threads", "1"];
+    let rows: Value = serde_json::from_str(&flow(&[&words[..], &["--json"]].concat(), 0).0).unwrap();
+    let [row] = rows.as_array().unwrap().as_slice() else { panic!("{rows}") };
+    for (key, value) in [("network", json!("mid")), ("parameters", json!(32_735_772)), ("atoms", json!(23))] {
+        assert_eq!(row[key], value);
+    }
+    let positive = ["cpu_ms_per_sample", "wall_ms_per_sample", "samples_per_s", "peak_mib"];
+    assert!(positive.iter().all(|key| row[*key].as_f64().unwrap() > 0.0), "{row}");
+    // More than the parameters themselves take.
+    assert!(row["peak_mib"].as_f64().unwrap() > 32_735_772.0 * 4.0 / 1048576.0, "{row}");
+
+    assert!(flow(&["bench", "--rows", "huge"], 2).1.contains("full/ARIP/4/sample"));
+    assert!(flow(&["bench", "--device", "tpu"], 2).1.contains("--device 'tpu'"));
+    flow(&["bench", "--repeats", "0"], 2);
 }
 
 #[test]

@@ -1,6 +1,7 @@
 //! Transferable flows of peptides: what the verbs of `flow` do.
 
 mod batch;
+pub mod bench;
 pub mod config;
 pub mod data;
 mod evaluate;
