@@ -40,9 +40,10 @@ results: setup ## the table of results in README: three targets, three losses, t
 	  $(BRIDGE) compare runs/bridge/$${target}_quick --out runs/results/$$target || exit 1; \
 	done
 
-bench: setup ## cost of training updates, and of molecules and their dynamics (beside OpenMM where a Python has it)
+bench: setup ## cost of training updates, of flows, and of molecules and their dynamics (beside OpenMM where a Python has it)
 	$(BRIDGE) bench --threads 1
 	$(BRIDGE) bench
+	target/release/flow bench --threads 1
 	target/release/molecule bench
 	target/release/md bench configs/md/aldp_ff96_obc1.yaml
 

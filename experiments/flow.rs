@@ -16,11 +16,15 @@ use sampler::samplers::importance::snis::EssConfig;
 use sampler::targets::molecule::pdb_writer::write_topology;
 use sampler::targets::molecule::peptide;
 use sampler::torch::{device, threads};
+use sampler::train::flow::bench::{BenchArgs, bench};
+use sampler::train::flow::info::{InfoArgs, info};
 use sampler::train::flow::measure::measure;
 use sampler::train::flow::reference::Reference;
 use sampler::train::flow::sample::{self, Notes, SamplePlan};
 use sampler::train::flow::subject::Subject;
 use sampler::train::flow::topology::Described;
+use sampler::train::flow::transform::{TransformArgs, transform};
+use sampler::train::flow::weights_file::{ImportArgs, InitArgs, import, init};
 use sampler::train::flow::{FlowTrainConfig, launch};
 use tch::Kind;
 
@@ -40,7 +44,12 @@ const EXAMPLES: &str = "Examples:
   flow sample AA --weights weights/flow-AA-small.safetensors
   flow eval configs/flow/dipeptides_small.yaml --weights weights/flow-dipeptides-small.safetensors
   flow topology ARIP --out ARIP.pdb
-  flow topology ARIP.pdb --json";
+  flow topology ARIP.pdb --json
+  flow import prose.pth --out weights/prose.safetensors --note scale=0.35 --note temperature=310
+  flow info weights/prose.safetensors
+  flow transform --weights weights/prose.safetensors --topology ARIP --points x.safetensors --out z.safetensors
+  flow init configs/flow/prose.yaml --out random.safetensors
+  flow bench --rows mid --threads 1";
 
 #[derive(Subcommand)]
 enum Verb {
@@ -54,6 +63,16 @@ enum Verb {
     Reference(ReferenceArgs),
     /// Atoms, bonds, tokens and orders of a peptide; with --out a PDB file of it, stretched out
     Topology(TopologyArgs),
+    /// Points of a file from data to noise, or with --inverse from noise to data, with log-densities
+    Transform(TransformArgs),
+    /// Bring published or trained weights into one file that says by itself how to build its network
+    Import(ImportArgs),
+    /// What a file of weights holds: network, parameters, orders of atoms, metadata, SHA-256
+    Info(InfoArgs),
+    /// Write random weights of a network, as training would start it
+    Init(InitArgs),
+    /// Time log_prob, sample and gradient of the paper's network and of one with a ninth of its parameters
+    Bench(BenchArgs),
 }
 
 #[derive(Args)]
@@ -173,6 +192,11 @@ fn main() -> ExitCode {
         Verb::Sample(args) => draw(&args),
         Verb::Reference(args) => condense(&args),
         Verb::Topology(args) => topology(&args),
+        Verb::Transform(args) => transform(&args),
+        Verb::Import(args) => import(&args),
+        Verb::Info(args) => info(&args),
+        Verb::Init(args) => init(&args),
+        Verb::Bench(args) => bench(&args),
     })
 }
 

@@ -219,7 +219,7 @@ pub(in crate::train) fn cpu_seconds() -> f64 {
 }
 
 /// Largest resident set so far, MiB.
-fn peak_mib() -> f64 {
+pub(in crate::train) fn peak_mib() -> f64 {
     usage().ru_maxrss as f64 / 1024.0
 }
 

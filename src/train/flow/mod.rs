@@ -1,12 +1,15 @@
 //! Transferable flows of peptides: what the verbs of `flow` do.
 
 mod batch;
+pub mod bench;
 pub mod config;
 pub mod data;
 pub mod evaluate;
+pub mod info;
 pub mod launch;
 pub mod measure;
 mod objective;
+pub mod open;
 mod pictures;
 pub mod proposals;
 pub mod reference;
@@ -16,6 +19,8 @@ pub mod sample;
 pub mod subject;
 pub mod team;
 pub mod topology;
+pub mod transform;
+pub mod weights_file;
 
 pub use config::FlowTrainConfig;
 pub use objective::FlowObjective;
