@@ -1,5 +1,6 @@
 //! Transferable flows of peptides: what the verbs of `flow` do.
 
+pub mod anneal;
 mod batch;
 pub mod config;
 pub mod data;
