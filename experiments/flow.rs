@@ -11,6 +11,7 @@ use sampler::targets::molecule::pdb_writer::write_topology;
 use sampler::targets::molecule::peptide;
 use sampler::train::flow::launch;
 use sampler::train::flow::topology::Described;
+use sampler::train::flow::tune;
 
 /// Normalizing flows that know peptides by their sequences.
 ///
@@ -25,6 +26,7 @@ struct Cli {
 
 const EXAMPLES: &str = "Examples:
   flow train configs/flow/AA_small.yaml
+  flow finetune configs/flow/finetune_AA.yaml
   flow topology ARIP --out ARIP.pdb
   flow topology ARIP.pdb --json";
 
@@ -32,6 +34,8 @@ const EXAMPLES: &str = "Examples:
 enum Verb {
     /// Train (or go on with --resume); writes flow.safetensors, which says by itself how to build its network
     Train(Common),
+    /// Adapt weights to one molecule without data: learn from their own reweighted proposals, round by round
+    Finetune(Common),
     /// Atoms, bonds, tokens and orders of a peptide; with --out a PDB file of it, stretched out
     Topology(TopologyArgs),
 }
@@ -53,6 +57,7 @@ struct TopologyArgs {
 fn main() -> ExitCode {
     cli::run(|| match cli::parse::<Cli>().verb {
         Verb::Train(common) => launch::train_flow(&common),
+        Verb::Finetune(common) => tune::launch::finetune(&common),
         Verb::Topology(args) => topology(&args),
     })
 }

@@ -25,7 +25,7 @@ pub mod mmd;
 pub mod modes;
 pub mod pairwise;
 pub mod sinkhorn;
-pub mod torus;
 pub mod tica;
+pub mod torus;
 pub mod transport;
 pub mod weights;

@@ -118,7 +118,13 @@ impl Default for Augment {
 
 impl Default for FlowEvalConfig {
     fn default() -> Self {
-        Self { sequences: Vec::new(), samples: 512, final_samples: 2000, chunk: 256, reweight: ReweightConfig::default() }
+        Self {
+            sequences: Vec::new(),
+            samples: 512,
+            final_samples: 2000,
+            chunk: 256,
+            reweight: ReweightConfig::default(),
+        }
     }
 }
 

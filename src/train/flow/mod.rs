@@ -15,6 +15,7 @@ mod report_pictures;
 pub mod subject;
 pub mod team;
 pub mod topology;
+pub mod tune;
 
 pub use config::FlowTrainConfig;
 pub use objective::FlowObjective;

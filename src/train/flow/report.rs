@@ -14,8 +14,8 @@ use crate::metrics::transport::{Geometry, wasserstein2};
 use crate::samplers::importance::{ReweightConfig, Reweighter, Weights};
 use crate::targets::molecule::chirality::Chirality;
 use crate::targets::molecule::descriptors::Descriptors;
-use crate::torch::seed::step_seed;
 use crate::torch::seed::Stream;
+use crate::torch::seed::step_seed;
 
 /// Clusters of a Jensen-Shannon divergence, as published.
 const CLUSTERS: usize = 20;
