@@ -30,8 +30,8 @@ pub struct Buffer {
 impl Buffer {
     /// Draws `config.proposals` proposals and as many frames as its filter keeps. Draws from libtorch's generator.
     ///
-    /// A conformation of the wrong hand has a weight of zero: the molecule is the one named, not its mirror image, though
-    /// their energies are equal.
+    /// A conformation of the wrong hand has a weight of zero: the molecule is the one named, not its mirror image,
+    /// though their energies are equal.
     pub fn fill(team: &mut FlowTeam, subject: &Subject, config: &FlowTuneConfig, round: u64) -> Result<Self> {
         let proposals = Proposals::draw(team, subject, config.proposals, config.chunk);
         let Some(energy) = &proposals.energy else { bail!("{}: has no energy", subject.name) };
@@ -48,8 +48,8 @@ impl Buffer {
         let wrong_hand = count(&wrong);
         let rows = drawn.filter(|rows| !rows.is_empty()).ok_or_else(|| {
             bad_input!(
-                "{}: none of {} proposals has a positive weight ({non_finite} without a finite energy, {wrong_hand} of the \
-                 wrong hand, {} above the cut-off); expected a flow that knows the molecule, or more 'proposals'",
+                "{}: none of {} proposals has a positive weight ({non_finite} without a finite energy, {wrong_hand} of \
+                 the wrong hand, {} above the cut-off); expected a flow that knows the molecule, or more 'proposals'",
                 subject.name,
                 config.proposals,
                 weights.summary.above_cutoff

@@ -49,10 +49,13 @@ pub struct FlowTuneConfig {
     #[serde(default = "chunk")]
     pub chunk: i64,
     /// From proposals to frames to learn from. A section without `resampling` resamples systematically.
+    ///
+    /// Where a handful of weights is nearly the whole sum, dropping the largest leaves another handful, and the flow
+    /// learns them by heart (`train/buffer_distinct` tells); `truncate` with a larger fraction does not.
     #[serde(default = "published_reweight")]
     pub reweight: ReweightConfig,
-    /// Left out: rotations alone, as published. The frames' centres then lie at the origin, and the longer a flow learns
-    /// from them the further the law of its centres departs from the prior's, which weights assume.
+    /// Left out: rotations alone, as published. The frames' centres then lie at the origin, and the longer a flow
+    /// learns from them the further the law of its centres departs from the prior's, which weights assume.
     #[serde(default = "published_augment")]
     pub augment: Augment,
     #[serde(default)]
@@ -69,8 +72,8 @@ pub struct FlowTuneConfig {
 #[serde(default, deny_unknown_fields)]
 pub struct TeacherConfig {
     pub weight: f64,
-    /// Whether both log-densities are divided by the number of coordinates, as in the paper; the 2026 code does not, which
-    /// makes the penalty that number squared times as strong.
+    /// Whether both log-densities are divided by the number of coordinates, as in the paper; the 2026 code does not,
+    /// which makes the penalty that number squared times as strong.
     pub per_dimension: bool,
 }
 
