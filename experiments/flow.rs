@@ -24,6 +24,7 @@ use sampler::train::flow::sample::{self, Notes, SamplePlan};
 use sampler::train::flow::subject::Subject;
 use sampler::train::flow::topology::Described;
 use sampler::train::flow::transform::{TransformArgs, transform};
+use sampler::train::flow::tune;
 use sampler::train::flow::weights_file::{ImportArgs, InitArgs, import, init};
 use sampler::train::flow::{FlowTrainConfig, launch};
 use tch::Kind;
@@ -43,6 +44,7 @@ const EXAMPLES: &str = "Examples:
   flow train configs/flow/AA_small.yaml
   flow sample AA --weights weights/flow-AA-small.safetensors
   flow eval configs/flow/dipeptides_small.yaml --weights weights/flow-dipeptides-small.safetensors
+  flow finetune configs/flow/finetune_AA.yaml
   flow topology ARIP --out ARIP.pdb
   flow topology ARIP.pdb --json
   flow import prose.pth --out weights/prose.safetensors --note scale=0.35 --note temperature=310
@@ -61,6 +63,8 @@ enum Verb {
     Sample(SampleArgs),
     /// Thin out an ensemble to a file small enough to ship: conformations, and the map of its slow components
     Reference(ReferenceArgs),
+    /// Adapt weights to one molecule without data: learn from their own reweighted proposals, round by round
+    Finetune(Common),
     /// Atoms, bonds, tokens and orders of a peptide; with --out a PDB file of it, stretched out
     Topology(TopologyArgs),
     /// Points of a file from data to noise, or with --inverse from noise to data, with log-densities
@@ -191,6 +195,7 @@ fn main() -> ExitCode {
         Verb::Eval(args) => evaluate(&args),
         Verb::Sample(args) => draw(&args),
         Verb::Reference(args) => condense(&args),
+        Verb::Finetune(common) => tune::launch::finetune(&common),
         Verb::Topology(args) => topology(&args),
         Verb::Transform(args) => transform(&args),
         Verb::Import(args) => import(&args),

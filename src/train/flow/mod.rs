@@ -1,5 +1,6 @@
 //! Transferable flows of peptides: what the verbs of `flow` do.
 
+pub mod anneal;
 mod batch;
 pub mod bench;
 pub mod config;
@@ -20,6 +21,7 @@ pub mod subject;
 pub mod team;
 pub mod topology;
 pub mod transform;
+pub mod tune;
 pub mod weights_file;
 
 pub use config::FlowTrainConfig;
