@@ -9,6 +9,7 @@ use clap::{Args, Parser, Subcommand};
 use sampler::config::cli::{self, Common};
 use sampler::config::load;
 use sampler::flows::{FlowConfig, NetworkConfig};
+use sampler::io::environment::sha256;
 use sampler::log::progress::Terminal;
 use sampler::log::table::{Table, figure};
 use sampler::samplers::importance::ReweightConfig;
@@ -142,8 +143,8 @@ struct SampleArgs {
     #[arg(long, default_value = "gaussian")]
     center: String,
     /// Effective sample size over the first so many kept weights only
-    #[arg(long)]
-    ess_first: Option<usize>,
+    #[arg(long, value_parser = clap::value_parser!(u64).range(1..))]
+    ess_first: Option<u64>,
     /// Models in samples.pdb
     #[arg(long, default_value_t = 500, value_parser = clap::value_parser!(i64).range(1..))]
     models: i64,
@@ -243,8 +244,11 @@ fn plan(args: &SampleArgs) -> Result<SamplePlan> {
     let sequence = peptide::Peptide::of(&topology)?.sequence();
     let shipped = |file: &str| Some(PathBuf::from("assets/peptides").join(&sequence).join(file)).filter(|p| p.exists());
     let notes = Notes::of(&args.weights)?;
-    Ok(SamplePlan {
+    let plan = SamplePlan {
         topology,
+        weights_sha256: sha256(&args.weights)?,
+        chunk: sample::CHUNK,
+        held: sample::HELD,
         system: args.system.clone().or_else(|| shipped("system.xml")),
         reference: args.reference.clone().or_else(|| shipped("ensemble.safetensors")),
         scale: args.scale.or(notes.scale).unwrap_or(0.35),
@@ -254,22 +258,28 @@ fn plan(args: &SampleArgs) -> Result<SamplePlan> {
         seed: args.seed,
         models: args.models,
         reweight: ReweightConfig {
-            filter: cli::named("--filter", &format!("{{type: {}}}", args.filter))?,
+            filter: cli::named("--filter", &args.filter)?,
             center: cli::named("--center", &args.center)?,
-            ess: EssConfig { first: args.ess_first },
+            ess: EssConfig { first: args.ess_first.map(|first| first as usize) },
             ..ReweightConfig::default()
         },
         out: args.out.clone().unwrap_or_else(|| PathBuf::from("runs/flow/samples").join(&sequence)),
         resume: args.resume,
         peptide: args.peptide.clone(),
-    })
+    };
+    plan.validate()?;
+    Ok(plan)
 }
 
 fn condense(args: &ReferenceArgs) -> Result<()> {
     // Any network does: only what is refused depends on it.
     let network = FlowConfig::Prose(NetworkConfig::default());
     let subject = Subject::new(&args.peptide, peptide::read(&args.peptide)?, &network)?;
-    Reference::read(&args.samples, &subject, 1.0)?.condense(args.frames, 1.0, &args.out)
+    let reference = Reference::read(&args.samples, &subject, 1.0)?;
+    reference.condense(args.frames, 1.0, &args.out)?;
+    let slow = if reference.tica.is_some() { "the map of" } else { "too short for a map of" };
+    Terminal::new().line(&format!("written: {} ({slow} slow components)", args.out.display()));
+    Ok(())
 }
 
 fn topology(args: &TopologyArgs) -> Result<()> {

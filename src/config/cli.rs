@@ -7,7 +7,12 @@ use std::process::ExitCode;
 use anyhow::Result;
 use clap::error::ErrorKind;
 use clap::{Args, Parser};
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use serde_yaml::Value;
 
+use super::fault::{self, Fault, What};
+use super::tree::TAG;
 use super::wording;
 use crate::bad_input;
 use crate::torch::error::is_bad_input;
@@ -80,9 +85,20 @@ const FAILED: u8 = 1;
 const WRONG_INPUT: u8 = 2;
 const INTERRUPTED: u8 = 130;
 
-/// The value of an option whose names are those of a config key: `text` as YAML.
-pub fn named<T: serde::de::DeserializeOwned>(option: &str, text: &str) -> Result<T> {
-    serde_yaml::from_str(text).map_err(|error| bad_input!("{option}: {error}"))
+/// The value of an option whose names are those of a config key, or of its `type`.
+pub fn named<T: DeserializeOwned + Serialize>(option: &str, name: &str) -> Result<T> {
+    let plain = Value::from(name);
+    let tagged = Value::Mapping([(Value::from(TAG), plain.clone())].into_iter().collect());
+    let mut known = Vec::new();
+    for value in [plain, tagged] {
+        match fault::parse(&value) {
+            Ok(typed) => return Ok(typed),
+            Err(Fault { what: What::UnknownName { valid }, .. }) if !valid.is_empty() => known = valid,
+            Err(_) => {}
+        }
+    }
+    let said = wording::suggestion(name, &known, "valid");
+    Err(bad_input!("{option}: cannot be '{}'{said}", wording::shorten(name)))
 }
 
 /// Parses the command line. Help and version end the process with status 0, a wrong argument with status 2 and one
@@ -198,6 +214,34 @@ mod tests {
         assert_eq!(status(&bad_input!("a.yaml: wrong").context("while loading")), 2);
         assert_eq!(status(&anyhow!("the disk burns")), 1);
         assert_eq!(status(&anyhow::Error::new(Interrupted("saved at step 5".into())).context("training")), 130);
+    }
+
+    #[test]
+    fn names_of_options_are_those_of_keys_and_types() {
+        assert_eq!(named::<Center>("--center", "chi3").unwrap(), Center::Chi3);
+        assert_eq!(named::<Filter>("--filter", "none").unwrap(), Filter::None {});
+        assert_eq!(named::<Filter>("--filter", "drop").unwrap(), Filter::Drop { fraction: 0.0 });
+        let center = named::<Center>("--center", "gausian").unwrap_err().to_string();
+        assert_eq!(center, "--center: cannot be 'gausian', did you mean 'gaussian'? (valid: gaussian, chi3)");
+        let filter = named::<Filter>("--filter", "best, fraction: 0.1").unwrap_err().to_string();
+        assert_eq!(filter, "--filter: cannot be 'best, fraction: 0.1' (valid: drop, none)");
+    }
+
+    #[derive(Debug, PartialEq, Serialize, serde::Deserialize)]
+    #[serde(rename_all = "snake_case")]
+    enum Center {
+        Gaussian,
+        Chi3,
+    }
+
+    #[derive(Debug, PartialEq, Serialize, serde::Deserialize)]
+    #[serde(tag = "type", rename_all = "snake_case", deny_unknown_fields)]
+    enum Filter {
+        Drop {
+            #[serde(default)]
+            fraction: f64,
+        },
+        None {},
     }
 
     #[test]

@@ -33,9 +33,14 @@ pub struct EssConfig {
 
 impl ReweightConfig {
     pub fn validate(&self) -> Result<()> {
-        self.filter.validate("reweight.filter")?;
-        self.energy_cutoff.map_or(Ok(()), |cutoff| check::finite("reweight.energy_cutoff", cutoff))?;
-        self.ess.first.map_or(Ok(()), |first| check::at_least("reweight.ess.first", first, 1))
+        self.validate_at("reweight")
+    }
+
+    /// The same for a section that stands under another dotted key.
+    pub fn validate_at(&self, key: &str) -> Result<()> {
+        self.filter.validate(&format!("{key}.filter"))?;
+        self.energy_cutoff.map_or(Ok(()), |cutoff| check::finite(&format!("{key}.energy_cutoff"), cutoff))?;
+        self.ess.first.map_or(Ok(()), |first| check::at_least(&format!("{key}.ess.first"), first, 1))
     }
 }
 

@@ -54,7 +54,7 @@ pub struct DataConfig {
     /// Most frames of a molecule that are kept in memory, spread evenly over the file.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub most_frames: Option<i64>,
-    /// Share of the frames, the last ones, that training does not see and `eval/nll` is measured on.
+    /// Share of the frames, the last ones, that training does not see and evaluation compares with.
     #[serde(default = "twentieth")]
     pub validation: f64,
     /// Length in nm that the network sees as 1.
@@ -154,14 +154,21 @@ impl FlowTrainConfig {
             (Some(flow), None) => flow.validate()?,
             (None, Some(_)) => {}
         }
-        self.data.validate()?;
+        self.data.validate(&self.eval.sequences)?;
         self.train.validate()?;
+        if self.data.validation == 0.0 && self.measured().iter().any(|name| self.data.sequences.contains(name)) {
+            return Err(bad_input!(
+                "'data.validation' is 0, which leaves no frames to measure training molecules on; raise it, or name \
+                 others in 'eval.sequences'"
+            ));
+        }
         if let Batching::Grouped { molecules } = self.data.batching {
             check::in_range("data.batching.molecules", molecules, 1, self.train.batch)?;
         }
         check::in_range("eval.samples", self.eval.samples, 2, 10_000_000)?;
         check::in_range("eval.final_samples", self.eval.final_samples, 2, 10_000_000)?;
-        check::in_range("eval.chunk", self.eval.chunk, 1, 1_000_000)
+        check::in_range("eval.chunk", self.eval.chunk, 1, 1_000_000)?;
+        self.eval.reweight.validate_at("eval.reweight")
     }
 
     /// Sequences of the evaluation.
@@ -171,20 +178,26 @@ impl FlowTrainConfig {
 }
 
 impl DataConfig {
-    fn validate(&self) -> Result<()> {
+    /// `measured`: further sequences that the paths must serve.
+    fn validate(&self, measured: &[String]) -> Result<()> {
         check::not_empty("data.sequences", &self.sequences)?;
+        for (key, sequences) in [("data.sequences", &self.sequences[..]), ("eval.sequences", measured)] {
+            let again = (1..sequences.len()).find(|i| sequences[..*i].contains(&sequences[*i]));
+            if let Some(again) = again.map(|i| &sequences[i]) {
+                return Err(bad_input!("'{key}' names {again} twice"));
+            }
+        }
         check::positive("data.scale", self.scale)?;
         check::positive("data.temperature", self.temperature)?;
         check::in_range("data.validation", self.validation, 0.0, 0.9)?;
         self.most_frames.map_or(Ok(()), |most| check::at_least("data.most_frames", most, 2))?;
         let named = [("data.frames", Some(&self.frames)), ("data.topology", self.topology.as_ref())];
         let named = named.into_iter().chain([("data.system", self.system.as_ref())]);
+        let others = measured.iter().filter(|name| !self.sequences.contains(name)).count();
+        let count = self.sequences.len() + others;
         for (key, path) in named {
-            if path.is_some_and(|path| self.sequences.len() > 1 && !path.contains(PLACE)) {
-                return Err(bad_input!(
-                    "'{key}' names one file for {} sequences; write {PLACE} for them",
-                    self.sequences.len()
-                ));
+            if path.is_some_and(|path| count > 1 && !path.contains(PLACE)) {
+                return Err(bad_input!("'{key}' names one file for {count} sequences; write {PLACE} for them"));
             }
         }
         Ok(())

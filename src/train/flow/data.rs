@@ -63,11 +63,15 @@ pub fn frames(path: &Path, atoms: i64, data: &DataConfig, kind: Kind) -> Result<
         return Err(bad_input!("{}: has {n} frames, expected two at least", path.display()));
     }
     if let Some(most) = data.most_frames.filter(|most| *most < n) {
-        let rows = Tensor::arange(most, (Kind::Int64, Device::Cpu)) * n;
-        x = x.index_select(0, &rows.floor_divide_scalar(most));
+        x = x.index_select(0, &evenly(most, n));
     }
     let x = centred(&x, &vec![1.0; atoms as usize]) / data.scale;
     Ok(x.view([-1, atoms, 3]))
+}
+
+/// `n` of `count` rows, spread evenly: `[n]` i64; all of them in order where `n` is `count`.
+pub fn evenly(n: i64, count: i64) -> Tensor {
+    (Tensor::arange(n, (Kind::Int64, Device::Cpu)) * count).floor_divide_scalar(n.max(1))
 }
 
 /// Frames `[N, A, 3]` as training sees them. Draws from libtorch's generator.
@@ -82,4 +86,50 @@ pub fn augmented(x: &Tensor, augment: &Augment) -> Tensor {
         x += Tensor::randn([n, 1, 3], options) / (atoms as f64).sqrt();
     }
     x
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::torch::seed::{Stream, reseed};
+
+    #[test]
+    fn augmentation_turns_and_shifts_frames_as_wholes() {
+        reseed(0, Stream::Data, 0);
+        let options = (Kind::Double, Device::Cpu);
+        let (n, atoms) = (6000, 5);
+        let frame = Tensor::randn([1, atoms, 3], options);
+        let frame = &frame - frame.mean_dim([1i64].as_slice(), true, None);
+        let x = frame.expand([n, atoms, 3], false);
+        let center = |x: &Tensor| x.mean_dim([1i64].as_slice(), false, None); // [N, 3]
+        let distances = |x: &Tensor| Tensor::cdist(x, x, 2.0, None);
+        let largest = |x: &Tensor| x.abs().max().double_value(&[]);
+
+        let turned = augmented(&x, &Augment { rotate: true, center_noise: false });
+        assert!(largest(&(distances(&turned) - distances(&x))) < 1e-12 && largest(&center(&turned)) < 1e-12);
+        // Every direction is as likely as its opposite: an atom's mean over rotations is zero.
+        let mean = turned.mean_dim([0i64].as_slice(), false, None);
+        assert!(largest(&mean) < 0.1 && largest(&(turned.get(0) - turned.get(1))) > 0.1, "{}", largest(&mean));
+
+        let shifted = augmented(&x, &Augment { rotate: false, center_noise: true });
+        let shift = center(&shifted);
+        assert!(largest(&(&shifted - shift.unsqueeze(1) - &x)) < 1e-12);
+        let variance = shift.square().mean(Kind::Double).double_value(&[]) * atoms as f64;
+        assert!((variance - 1.0).abs() < 0.05, "{variance}"); // 18,000 numbers: 0.01 of standard error
+
+        assert!(augmented(&x, &Augment { rotate: false, center_noise: false }).equal(&x));
+    }
+
+    #[test]
+    fn thinned_training_frames_are_none_of_those_kept_back() {
+        let numbers = |t: &Tensor| Vec::<i64>::try_from(t).unwrap();
+        assert_eq!(numbers(&evenly(4, 10)), [0, 2, 5, 7]);
+        assert_eq!(numbers(&evenly(3, 3)), [0, 1, 2]);
+        for (frames, most, share) in [(100, 7, 0.05), (101, 100, 0.05), (9, 2, 0.4), (1000, 333, 0.3)] {
+            let all = Tensor::arange(frames, (Kind::Int64, Device::Cpu));
+            let (train, _) = kept_back(&all.index_select(0, &evenly(most, frames)), share);
+            let (_, back) = kept_back(&all, share);
+            assert!(train.max().int64_value(&[]) < back.min().int64_value(&[]), "{frames} {most} {share}");
+        }
+    }
 }

@@ -30,7 +30,9 @@ impl Measure {
         let all = data::frames(&file, subject.atoms(), &DataConfig { most_frames: None, ..data.clone() }, Kind::Float)?;
         let trained = data.sequences.iter().any(|trained| trained == sequence);
         let x = if trained { data::kept_back(&all, data.validation).1 } else { all.shallow_clone() };
-        let slow = Slow::of(&file, all.size()[0])?.last(x.size()[0]);
+        let slow = Slow::of(&file, all.size()[0])?;
+        slow.check(&file, &subject.topology)?;
+        let slow = slow.last(x.size()[0]);
         Ok(Self { reference: Reference::new(&subject, x, slow, data.scale), subject })
     }
 }
@@ -64,31 +66,44 @@ impl Scheme {
     }
 }
 
-/// Figures of all measured molecules (`eval/<sequence>/…`) and their means (`eval/…`).
+/// Figures of all measured molecules (`eval/<sequence>/…`) and their means (`eval/…`) over those that have them; with
+/// pictures, the first one's proposals as tensors too.
 pub fn evaluate(team: &mut FlowTeam, measures: &[Measure], scheme: &Scheme) -> Result<Evaluation> {
     let mut evaluation = Evaluation::default();
-    let mut sums: Vec<(String, f64)> = Vec::new();
+    let mut sums: Vec<(String, f64, f64)> = Vec::new();
     for measure in measures {
         let subject = &measure.subject.name;
-        let (figures, pictures) = measure.figures(team, scheme)?;
-        evaluation.pictures.extend(pictures.into_iter().map(|(stem, picture)| (format!("{subject}_{stem}"), picture)));
-        for (name, value) in figures {
+        let found = measure.figures(team, scheme)?;
+        let pictures = found.pictures.into_iter();
+        evaluation.pictures.extend(pictures.map(|(stem, picture)| (format!("{subject}_{stem}"), picture)));
+        if evaluation.tensors.is_empty() {
+            evaluation.tensors = found.tensors;
+        }
+        for (name, value) in found.figures {
             evaluation.scalars.push((format!("eval/{subject}/{name}"), value));
-            match sums.iter_mut().find(|(known, _)| *known == name) {
-                Some((_, sum)) => *sum += value,
-                None => sums.push((name, value)),
+            match sums.iter_mut().find(|(known, ..)| *known == name) {
+                Some((_, sum, count)) => (*sum, *count) = (*sum + value, *count + 1.0),
+                None => sums.push((name, value, 1.0)),
             }
         }
     }
-    let means = sums.into_iter().map(|(name, sum)| (format!("eval/{name}"), sum / measures.len() as f64));
+    let means = sums.into_iter().map(|(name, sum, count)| (format!("eval/{name}"), sum / count));
     evaluation.scalars.extend(means);
     Ok(evaluation)
 }
 
 type Named<T> = Vec<(String, T)>;
 
+/// What one molecule shows.
+struct Found {
+    figures: Named<f64>,
+    pictures: Named<Picture>,
+    /// Proposals as [`Proposals::tensors`] has them, and `log_weight`; with pictures only.
+    tensors: Named<Tensor>,
+}
+
 impl Measure {
-    fn figures(&self, team: &mut FlowTeam, scheme: &Scheme) -> Result<(Named<f64>, Named<Picture>)> {
+    fn figures(&self, team: &mut FlowTeam, scheme: &Scheme) -> Result<Found> {
         let frames = self.reference.x.index_select(0, &self.reference.rows(scheme.n));
         let frames = augmented(&frames, &scheme.augment);
         let log_q = log_q(team, &self.subject, &frames, scheme.chunk);
@@ -100,10 +115,13 @@ impl Measure {
         let settings = Settings { reweight, compared: n, pictures: scheme.pictures, seed: scheme.seed };
         let report = report(&self.subject, &proposals, Some(&self.reference), scheme.scale, &settings)?;
         figures.extend(report.figures);
+        let mut tensors = Vec::new();
         if scheme.pictures {
             figures.extend(inversion_errors(team, &self.subject));
+            tensors = proposals.tensors(scheme.scale, self.subject.energy.as_ref().map(|energy| energy.kt));
+            tensors.extend(report.log_weight.map(|log_weight| ("log_weight".to_string(), log_weight)));
         }
-        Ok((figures, report.pictures))
+        Ok(Found { figures, pictures: report.pictures, tensors })
     }
 }
 

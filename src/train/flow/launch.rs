@@ -9,7 +9,9 @@ use super::config::FlowTrainConfig;
 use super::data::Ensemble;
 use super::evaluate::Measure;
 use super::objective::FlowObjective;
+use super::sample::Notes;
 use super::team::FlowTeam;
+use crate::bad_input;
 use crate::config::cli::Common;
 use crate::config::load::{self, Loaded};
 use crate::config::to_yaml;
@@ -79,6 +81,10 @@ pub fn build(config: &FlowTrainConfig, device: Device) -> Result<FlowObjective> 
 pub(super) fn network(config: &FlowTrainConfig, device: Device) -> Result<AutoregressiveFlow> {
     let kind = config.precision.kind();
     if let Some(path) = &config.init {
+        let (here, file) = (config.data.scale, path.display());
+        if let Some(there) = Notes::of(path)?.scale.filter(|there| (there - here).abs() > 1e-9 * here) {
+            return Err(bad_input!("'data.scale' is {here}, but {file} was trained with {there}; set it to that"));
+        }
         return Ok(store::read(path, None, store::Copy::Averaged, (kind, device))?.0);
     }
     reseed(config.seed, Stream::Init, 0);

@@ -3,7 +3,7 @@
 use anyhow::Result;
 use tch::Kind;
 
-use super::batch::{Piece, draw};
+use super::batch::{Piece, Shares, draw};
 use super::config::FlowTrainConfig;
 use super::data::Ensemble;
 use super::evaluate::{Measure, Scheme, evaluate};
@@ -54,8 +54,10 @@ impl Objective for FlowObjective {
     }
 
     fn accumulate(&mut self) -> Result<Vec<(&'static str, f64)>> {
-        let (data, batch, workers) = (&self.config.data, self.config.train.batch, self.team.len() as i64);
-        let pieces = draw(&self.ensembles, batch, &data.batching, &self.config.augment, workers);
+        let (data, train) = (&self.config.data, &self.config.train);
+        let shares = Shares { workers: self.team.len() as i64, rows: train.chunk_rows_on(self.team.device()) };
+        let batch = train.batch;
+        let pieces = draw(&self.ensembles, batch, &data.batching, &self.config.augment, shares);
         Ok(vec![("train/loss", self.likelihood(pieces, batch))])
     }
 

@@ -25,11 +25,21 @@ impl Proposals {
     }
 
     fn at_once(team: &mut FlowTeam, subject: &Subject, n: i64) -> Self {
+        let z = Self::noise(team, subject, n);
+        Self::of_noise(team, subject, &z)
+    }
+
+    /// Standard normal `[N, A, 3]` of the flow's kind, on its device. Draws from libtorch's generator.
+    pub fn noise(team: &FlowTeam, subject: &Subject, n: i64) -> Tensor {
+        Tensor::randn([n, subject.atoms(), 3], (team.params().kind(), team.device()))
+    }
+
+    /// The samples that noise `[N, A, 3]` becomes, all at once.
+    pub fn of_noise(team: &mut FlowTeam, subject: &Subject, z: &Tensor) -> Self {
         let _guard = tch::no_grad_guard();
-        let options = (team.params().kind(), team.device());
-        let z = Tensor::randn([n, subject.atoms(), 3], options);
-        let conditioning = || subject.conditioning.to_device(options.1);
-        let shares = shares(&z, team.len()).into_iter().map(|z| (z, conditioning())).collect();
+        let device = team.device();
+        let conditioning = || subject.conditioning.to_device(device);
+        let shares = shares(z, team.len()).into_iter().map(|z| (z, conditioning())).collect();
         let drawn = team.each(shares, |flow, (z, conditioning)| {
             let _guard = tch::no_grad_guard();
             flow.sample(&z, &flow.prepare(&conditioning), Inversion::Sequential)
@@ -38,6 +48,22 @@ impl Proposals {
         let x = Tensor::cat(&x, 0).to_device(Device::Cpu);
         let energy = subject.energy.as_ref().map(|energy| energy.reduced(&x));
         Self { x, log_q: Tensor::cat(&log_q, 0).to_device(Device::Cpu), energy }
+    }
+
+    /// What files hold of them: `x` in nm as f32, `log_q`, and `energy` in kJ/mol where `kt` (kJ/mol) is known.
+    pub fn tensors(&self, scale: f64, kt: Option<f64>) -> Vec<(String, Tensor)> {
+        let x = (self.x.to_kind(Kind::Double) * scale).to_kind(Kind::Float);
+        let mut tensors = vec![("x".to_string(), x), ("log_q".to_string(), self.log_q.shallow_clone())];
+        if let (Some(energy), Some(kt)) = (&self.energy, kt) {
+            tensors.push(("energy".to_string(), energy * kt));
+        }
+        tensors
+    }
+
+    /// The first `n` samples, or all.
+    pub fn first(&self, n: i64) -> Self {
+        let cut = |t: &Tensor| t.narrow(0, 0, n.min(t.size()[0]));
+        Self { x: cut(&self.x), log_q: cut(&self.log_q), energy: self.energy.as_ref().map(cut) }
     }
 
     /// All samples of several draws.

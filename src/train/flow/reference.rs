@@ -6,18 +6,22 @@ use std::path::Path;
 use anyhow::Result;
 use tch::{Device, Kind, Tensor};
 
+use super::data::evenly;
 use super::subject::Subject;
 use crate::bad_input;
 use crate::io::tensors::{read_tensors, write_tensors};
 use crate::metrics::tica::Tica;
 use crate::targets::molecule::descriptors::Descriptors;
 use crate::targets::molecule::geometry::centred;
+use crate::targets::molecule::topology::Topology;
 use crate::train::md::system::read_points;
 
-/// Frames from one sample of a trajectory to the next, and between the two frames of a correlation.
+/// Frames between the two of a correlation, as published.
 pub const LAG: i64 = 100;
-/// Variances below this are constants to TICA.
+/// A chain with fewer pairs of frames than this tells nothing of slow components.
 const FEWEST_PAIRS: i64 = 200;
+/// Slow components that are shown and compared.
+const SHOWN: i64 = 2;
 
 /// What a reference ensemble says of a molecule.
 pub struct Reference {
@@ -44,8 +48,15 @@ impl Slow {
     pub fn of(path: &Path, frames: i64) -> Result<Self> {
         let mut tensors = read_tensors(path)?;
         if let (Some(mean), Some(projection)) = (tensors.remove("tica_mean"), tensors.remove("tica_projection")) {
-            let given = Tica::given(&mean, &projection);
-            return Ok(Self::Given(given.map_err(|error| bad_input!("{}: {error}", path.display()))?));
+            let given = Tica::given(&mean, &projection).map_err(|error| bad_input!("{}: {error}", path.display()))?;
+            let components = given.projection.size()[1];
+            if components < SHOWN {
+                let file = path.display();
+                return Err(bad_input!(
+                    "{file}: 'tica_projection' has {components} components, expected {SHOWN} at least"
+                ));
+            }
+            return Ok(Self::Given(given));
         }
         let Some(chain) = tensors.remove("chain") else { return Ok(Self::Chains(None)) };
         if chain.size() != [frames] {
@@ -53,6 +64,17 @@ impl Slow {
             return Err(bad_input!("{file}: tensor 'chain' has shape {size:?}, expected [{frames}], one a frame"));
         }
         Ok(Self::Chains(Some(chain.to_kind(Kind::Int64))))
+    }
+
+    /// Refuses a map of other features than the molecule has; `path` is named.
+    pub fn check(&self, path: &Path, topology: &Topology) -> Result<()> {
+        let Self::Given(tica) = self else { return Ok(()) };
+        let (found, expected) = (tica.mean.size()[0], Descriptors::of(topology).dim() as i64);
+        if found == expected {
+            return Ok(());
+        }
+        let (file, molecule) = (path.display(), &topology.source);
+        Err(bad_input!("{file}: 'tica_mean' has {found} features, expected the {expected} of {molecule}"))
     }
 
     /// The same for the last `count` frames.
@@ -65,14 +87,14 @@ impl Slow {
 }
 
 impl Reference {
-    /// `x` in units of `scale` (nm), in the order of time within each chain.
+    /// `x` in units of `scale` (nm), in the order of time within each chain; a map must pass [`Slow::check`].
     pub fn new(subject: &Subject, x: Tensor, slow: Slow, scale: f64) -> Self {
         let descriptors = Descriptors::of(&subject.topology);
         let nm = x.to_kind(Kind::Double) * scale;
         let energy = subject.energy.as_ref().map(|energy| energy.reduced(&x));
         let torus = descriptors.torus(&nm);
         let tica = match slow {
-            Slow::Given(tica) => (tica.mean.size()[0] == descriptors.dim() as i64).then_some(tica),
+            Slow::Given(tica) => Some(tica),
             Slow::Chains(chain) => slow_components(&descriptors.measure(&nm), chain.as_ref()),
         };
         Self { x, energy, torus, tica }
@@ -82,6 +104,7 @@ impl Reference {
     pub fn read(path: &Path, subject: &Subject, scale: f64) -> Result<Self> {
         let x = read_points(path, 3 * subject.atoms(), (Kind::Float, Device::Cpu))?;
         let slow = Slow::of(path, x.size()[0])?;
+        slow.check(path, &subject.topology)?;
         let x = centred(&x, &vec![1.0; subject.atoms() as usize]) / scale;
         Ok(Self::new(subject, x.view([-1, subject.atoms(), 3]), slow, scale))
     }
@@ -90,7 +113,7 @@ impl Reference {
     pub fn condense(&self, n: i64, scale: f64, out: &Path) -> Result<()> {
         let x = self.x.index_select(0, &self.rows(n)) * scale;
         let mut tensors = vec![("positions", &x)];
-        let tica = self.tica.as_ref().map(|tica| (tica.mean.shallow_clone(), tica.projection.narrow(1, 0, 2)));
+        let tica = self.tica.as_ref().map(|tica| (tica.mean.shallow_clone(), tica.projection.narrow(1, 0, SHOWN)));
         if let Some((mean, projection)) = &tica {
             tensors.extend([("tica_mean", mean), ("tica_projection", projection)]);
         }
@@ -100,9 +123,7 @@ impl Reference {
     /// At most `n` conformations, spread evenly: those that metrics compare with.
     pub fn rows(&self, n: i64) -> Tensor {
         let frames = self.x.size()[0];
-        let n = n.min(frames);
-        let rows = Tensor::arange(n, (Kind::Int64, Device::Cpu)) * frames;
-        rows.floor_divide_scalar(n.max(1))
+        evenly(n.min(frames), frames)
     }
 }
 
@@ -116,7 +137,8 @@ fn slow_components(features: &Tensor, chain: Option<&Tensor>) -> Option<Tica> {
             names.iter().map(|name| features.index_select(0, &chain.eq(*name).nonzero().squeeze_dim(1))).collect()
         }
     };
-    let long: Vec<Tensor> = trajectories.into_iter().filter(|t| t.size()[0] > LAG + FEWEST_PAIRS).collect();
+    let long: Vec<Tensor> = trajectories.into_iter().filter(|t| t.size()[0] >= LAG + FEWEST_PAIRS).collect();
     // Features that never change, or chains that never decay, leave nothing to show; that is no error of the ensemble's.
-    if long.is_empty() { None } else { Tica::fit(&long, LAG, true).ok() }
+    let tica = if long.is_empty() { None } else { Tica::fit(&long, LAG, true).ok() };
+    tica.filter(|tica| tica.projection.size()[1] >= SHOWN)
 }

@@ -7,25 +7,28 @@ use anyhow::{Context, Result};
 use serde_json::{Map, Value, json};
 use tch::{Device, Kind, Tensor};
 
+use super::data::evenly;
 use super::proposals::Proposals;
 use super::reference::Reference;
-use super::report::{Report, Settings, report};
+use super::report::{Report, Settings, report, weight_figures};
 use super::subject::Subject;
 use super::team::FlowTeam;
 use crate::bad_input;
-use crate::flows::{FlowConfig, store};
+use crate::config::check;
+use crate::flows::{Flow, FlowConfig, store};
 use crate::io::atomic::write_atomic;
 use crate::io::tensors::{read_tensors, take, write_tensors};
+use crate::io::weights::read_weights;
 use crate::log::progress::Terminal;
-use crate::samplers::importance::ReweightConfig;
+use crate::samplers::importance::{ReweightConfig, Reweighter};
 use crate::targets::molecule::pdb_writer::PdbWriter;
 use crate::targets::molecule::topology::Topology;
 use crate::torch::seed::{Stream, reseed};
 
 /// Proposals in one file of a run.
-const CHUNK: i64 = 10_000;
+pub const CHUNK: i64 = 10_000;
 /// Proposals that are held in memory for figures and pictures, and written as one file.
-const HELD: i64 = 100_000;
+pub const HELD: i64 = 100_000;
 
 /// What `flow sample` was asked for.
 #[derive(Debug, Clone)]
@@ -33,6 +36,9 @@ pub struct SamplePlan {
     /// Sequence or PDB file.
     pub peptide: String,
     pub topology: Topology,
+    /// Of the weights file: proposals of other weights are never gone on with.
+    pub weights_sha256: String,
+    /// OpenMM System file; without it there are neither energies nor weights.
     pub system: Option<PathBuf>,
     /// Conformations to compare with: `x` or `positions` in nm.
     pub reference: Option<PathBuf>,
@@ -49,6 +55,41 @@ pub struct SamplePlan {
     pub reweight: ReweightConfig,
     pub out: PathBuf,
     pub resume: bool,
+    /// Proposals in one file, and those held in memory (in whole files): [`CHUNK`] and [`HELD`].
+    pub chunk: i64,
+    pub held: i64,
+}
+
+impl SamplePlan {
+    /// Checks what can be checked without reading files; keys are named as options.
+    pub fn validate(&self) -> Result<()> {
+        check::positive("--scale", self.scale)?;
+        check::positive("--temperature", self.temperature)?;
+        self.reweight.validate()
+    }
+
+    /// What proposals depend on, as `plan.json` holds it: those of another plan are not gone on with.
+    fn identity(&self) -> Result<Vec<u8>> {
+        let identity = json!({
+            "peptide": self.peptide, "weights_sha256": self.weights_sha256, "system": self.system,
+            "scale": self.scale, "temperature": self.temperature, "seed": self.seed, "batch": self.batch,
+            "chunk": self.chunk,
+        });
+        Ok(serde_json::to_vec_pretty(&identity)?)
+    }
+
+    fn chunks(&self) -> i64 {
+        (self.n + self.chunk - 1) / self.chunk
+    }
+
+    /// Proposals of a chunk.
+    fn count(&self, chunk: i64) -> i64 {
+        self.chunk.min(self.n - chunk * self.chunk)
+    }
+
+    fn file(&self, chunk: i64) -> PathBuf {
+        self.out.join(format!("samples/chunk_{chunk:06}.safetensors"))
+    }
 }
 
 /// Notes of a weights file that sampling needs.
@@ -60,9 +101,15 @@ pub struct Notes {
 impl Notes {
     /// Reads `scale` (nm) and `temperature` (K) from a weights file's metadata.
     pub fn of(path: &Path) -> Result<Self> {
-        let metadata = crate::io::weights::read_weights(path)?.metadata;
-        let number = |key: &str| metadata.get(key).and_then(|text| text.parse().ok());
-        Ok(Self { scale: number("scale"), temperature: number("temperature") })
+        let metadata = read_weights(path)?.metadata;
+        let number = |key: &str| {
+            let Some(text) = metadata.get(key) else { return Ok(None) };
+            let number = text.parse::<f64>().ok().filter(|number| *number > 0.0 && number.is_finite());
+            let file = path.display();
+            let wrong = || bad_input!("{file}: metadata '{key}' is '{text}', expected a positive number");
+            number.map(Some).ok_or_else(wrong)
+        };
+        Ok(Self { scale: number("scale")?, temperature: number("temperature")? })
     }
 }
 
@@ -73,27 +120,24 @@ pub fn sample(plan: &SamplePlan, team: &mut FlowTeam, terminal: &mut Terminal) -
     prepare_folder(plan)?;
 
     let mut held: Vec<Proposals> = Vec::new();
-    let chunks = (plan.n + CHUNK - 1) / CHUNK;
-    for chunk in 0..chunks {
-        let count = CHUNK.min(plan.n - chunk * CHUNK);
-        let proposals = chunk_of(plan, &subject, team, chunk, count)?;
-        if chunk * CHUNK < HELD {
+    for chunk in 0..plan.chunks() {
+        let proposals = chunk_of(plan, &subject, team, chunk)?;
+        if chunk * plan.chunk < plan.held {
             held.push(proposals);
         }
-        terminal.line(&format!("{} of {} proposals", chunk * CHUNK + count, plan.n));
+        terminal.line(&format!("{} of {} proposals", chunk * plan.chunk + plan.count(chunk), plan.n));
     }
     let proposals = Proposals::joined(&held);
     let settings = Settings { reweight: plan.reweight.clone(), compared: 10_000, pictures: true, seed: plan.seed };
     let mut report = report(&subject, &proposals, reference.as_ref(), plan.scale, &settings)?;
-    if subject.energy.is_some() && plan.n > HELD {
-        stream_weights(plan, chunks, &mut report)?;
+    if subject.energy.is_some() && plan.n > proposals.log_q.size()[0] {
+        stream_weights(plan, &subject, &mut report)?;
     }
     write_all(plan, &subject, &proposals, &report)?;
     Ok(report.figures)
 }
 
 fn subject(plan: &SamplePlan, team: &FlowTeam) -> Result<Subject> {
-    use crate::flows::Flow;
     let name = Path::new(&plan.peptide).file_stem().map_or(plan.peptide.clone(), |stem| stem.to_string_lossy().into());
     let subject = Subject::new(&name, plan.topology.clone(), team.first().config())?;
     match &plan.system {
@@ -106,35 +150,41 @@ fn subject(plan: &SamplePlan, team: &FlowTeam) -> Result<Subject> {
 fn prepare_folder(plan: &SamplePlan) -> Result<()> {
     let folder = plan.out.join("samples");
     std::fs::create_dir_all(&folder).with_context(|| format!("{}: cannot make the folder", folder.display()))?;
-    let file = plan.out.join("plan.json");
-    let own = json!({
-        "peptide": plan.peptide, "scale": plan.scale, "temperature": plan.temperature, "seed": plan.seed,
-        "batch": plan.batch, "system": plan.system,
-    });
-    if let Ok(text) = std::fs::read_to_string(&file) {
-        let same = serde_json::from_str::<Value>(&text).is_ok_and(|stored| stored == own);
-        if !(plan.resume && same) {
-            let why = if plan.resume { "holds other proposals" } else { "holds proposals already" };
-            let out = plan.out.display();
-            return Err(bad_input!("{out}: {why}; name another folder with --out, or go on with --resume"));
+    let (file, own, out) = (plan.out.join("plan.json"), plan.identity()?, plan.out.display());
+    match std::fs::read(&file) {
+        Ok(_) if !plan.resume => {
+            Err(bad_input!("{out}: holds proposals already; go on with --resume, or name another folder with --out"))
         }
+        Ok(stored) if stored != own => Err(bad_input!(
+            "{out}: holds proposals of another plan (see its plan.json); name another folder with --out"
+        )),
+        _ => write_atomic(&file, &own),
     }
-    write_atomic(&file, &serde_json::to_vec_pretty(&own)?)
 }
 
-/// A chunk from its file, or drawn under a seed of its own and written.
-fn chunk_of(plan: &SamplePlan, subject: &Subject, team: &mut FlowTeam, chunk: i64, count: i64) -> Result<Proposals> {
-    let path = plan.out.join(format!("samples/chunk_{chunk:06}.safetensors"));
+/// The proposals of a chunk: those that its file has, and the rest drawn and added to it.
+///
+/// What is drawn is read back, so that figures do not depend on which session drew it.
+fn chunk_of(plan: &SamplePlan, subject: &Subject, team: &mut FlowTeam, chunk: i64) -> Result<Proposals> {
+    let (path, count) = (plan.file(chunk), plan.count(chunk));
+    let mut parts = Vec::new();
     if path.exists() {
         let stored = read_chunk(&path, subject, plan.scale)?;
         if stored.log_q.size()[0] >= count {
-            return Ok(stored);
+            return Ok(stored.first(count));
         }
+        parts.push(stored);
     }
-    reseed(plan.seed, Stream::Data, chunk as u64);
-    let proposals = Proposals::draw(team, subject, count, plan.batch);
-    write_proposals(&path, &proposals, None, plan.scale, subject)?;
-    Ok(proposals)
+    let have = parts.iter().map(|part| part.log_q.size()[0]).sum::<i64>();
+    for batch in have / plan.batch..(count + plan.batch - 1) / plan.batch {
+        // Always the noise of a whole batch under its own seed, whatever the session asked for: a chunk may grow.
+        reseed(plan.seed, Stream::Data, ((chunk as u64) << 32) + batch as u64);
+        let noise = Proposals::noise(team, subject, plan.batch);
+        let (from, to) = ((have - batch * plan.batch).max(0), plan.batch.min(count - batch * plan.batch));
+        parts.push(Proposals::of_noise(team, subject, &noise.narrow(0, from, to - from)));
+    }
+    write_proposals(&path, &Proposals::joined(&parts), None, plan.scale, subject)?;
+    read_chunk(&path, subject, plan.scale)
 }
 
 /// `x` in nm, `log_q`, and `energy` in kJ/mol.
@@ -145,52 +195,45 @@ fn write_proposals(
     scale: f64,
     subject: &Subject,
 ) -> Result<()> {
-    let x = &proposals.x * scale;
-    let kt = subject.energy.as_ref().map_or(f64::NAN, |energy| energy.kt);
-    let energy = proposals.energy.as_ref().map(|energy| energy * kt);
-    let mut tensors = vec![("x", &x), ("log_q", &proposals.log_q)];
-    tensors.extend(energy.as_ref().map(|energy| ("energy", energy)));
-    tensors.extend(log_weight.map(|log_weight| ("log_weight", log_weight)));
+    let mut tensors = proposals.tensors(scale, subject.energy.as_ref().map(|energy| energy.kt));
+    tensors.extend(log_weight.map(|log_weight| ("log_weight".to_string(), log_weight.shallow_clone())));
+    let named: Vec<(&str, &Tensor)> = tensors.iter().map(|(name, tensor)| (name.as_str(), tensor)).collect();
     let units = BTreeMap::from([
         ("x".to_string(), "nm".to_string()),
         ("energy".to_string(), "kJ/mol".to_string()),
-        ("log_q".to_string(), format!("density of x / {scale} nm")),
+        ("log_q".to_string(), format!("log-density of x / {scale} nm")),
     ]);
-    write_tensors(path, &tensors, &units)
+    write_tensors(path, &named, &units)
 }
 
+/// `x` comes back in f64: times the scale it is the file's f32 again, to the bit.
 fn read_chunk(path: &Path, subject: &Subject, scale: f64) -> Result<Proposals> {
     let mut tensors = read_tensors(path)?;
-    let (x, log_q) = (take(path, &mut tensors, "x")? / scale, take(path, &mut tensors, "log_q")?);
-    let energy = match &subject.energy {
-        Some(energy) => Some(take(path, &mut tensors, "energy")? / energy.kt),
-        None => None,
+    let mut read = |name: &str, shape: &[i64]| -> Result<Tensor> {
+        let tensor = take(path, &mut tensors, name)?.to_kind(Kind::Double);
+        let (size, file) = (tensor.size(), path.display());
+        if size.len() == shape.len() && size.iter().zip(shape).all(|(found, fits)| *fits < 0 || found == fits) {
+            return Ok(tensor);
+        }
+        Err(bad_input!("{file}: tensor '{name}' has shape {size:?}, expected {shape:?}; remove the file"))
     };
-    Ok(Proposals { x, log_q, energy })
+    let x = read("x", &[-1, subject.atoms(), 3])?;
+    let n = x.size()[0];
+    let log_q = read("log_q", &[n])?;
+    let energy = subject.energy.as_ref().map(|energy| Ok::<_, anyhow::Error>(read("energy", &[n])? / energy.kt));
+    Ok(Proposals { x: x / scale, log_q, energy: energy.transpose()? })
 }
 
 /// The weights of all proposals, read chunk by chunk; replaces the figures of those in memory.
-fn stream_weights(plan: &SamplePlan, chunks: i64, report: &mut Report) -> Result<()> {
-    use crate::samplers::importance::Reweighter;
-    use crate::targets::molecule::GAS_CONSTANT;
+fn stream_weights(plan: &SamplePlan, subject: &Subject, report: &mut Report) -> Result<()> {
     let mut reweighter = Reweighter::new(&plan.reweight)?;
-    for chunk in 0..chunks {
-        let path = plan.out.join(format!("samples/chunk_{chunk:06}.safetensors"));
-        let mut tensors = read_tensors(&path)?;
-        let x = take(&path, &mut tensors, "x")?.to_kind(Kind::Double) / plan.scale;
-        let source = plan.reweight.center.energy(&x) - take(&path, &mut tensors, "log_q")?;
-        reweighter.push(&source, &(take(&path, &mut tensors, "energy")? / (GAS_CONSTANT * plan.temperature)))?;
+    for chunk in 0..plan.chunks() {
+        let proposals = read_chunk(&plan.file(chunk), subject, plan.scale)?.first(plan.count(chunk));
+        let source = plan.reweight.center.energy(&proposals.x) - &proposals.log_q;
+        proposals.energy.as_ref().map_or(Ok(Vec::new()), |energy| reweighter.push(&source, energy))?;
     }
-    let summary = reweighter.finish().summary;
-    let streamed = [
-        ("ess", summary.ess),
-        ("log_z", summary.log_z),
-        ("largest_share", summary.largest_share),
-        ("non_finite", summary.non_finite as f64),
-        ("filtered", summary.filtered as f64),
-    ];
-    for (name, value) in streamed {
-        if let Some((_, figure)) = report.figures.iter_mut().find(|(known, _)| known == name) {
+    for (name, value) in weight_figures(&reweighter.finish().summary) {
+        if let Some((_, figure)) = report.figures.iter_mut().find(|(known, _)| *known == name) {
             *figure = value;
         }
     }
@@ -201,11 +244,12 @@ fn write_all(plan: &SamplePlan, subject: &Subject, proposals: &Proposals, report
     let out = |name: &str| plan.out.join(name);
     write_proposals(&out("samples.safetensors"), proposals, report.log_weight.as_ref(), plan.scale, subject)?;
     // The resampled set where there are weights: what a viewer should show.
-    let rows = report.resampled.as_ref().map(|rows| rows.narrow(0, 0, plan.models.min(rows.size()[0])));
-    let shown = match rows {
-        Some(rows) => proposals.x.index_select(0, &rows),
-        None => proposals.x.narrow(0, 0, plan.models.min(proposals.x.size()[0])),
+    let some = |count: i64| evenly(plan.models.min(count), count);
+    let rows = match &report.resampled {
+        Some(rows) => rows.index_select(0, &some(rows.size()[0])),
+        None => some(proposals.x.size()[0]),
     };
+    let shown = proposals.x.index_select(0, &rows);
     let mut pdb = PdbWriter::create(&out("samples.pdb"), &subject.topology)?;
     pdb.append(&(shown * plan.scale))?;
     pdb.finish()?;
