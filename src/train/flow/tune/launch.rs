@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::path::Path;
 
 use anyhow::{Context, Result};
-use tch::{Device, Kind};
+use tch::Device;
 
 use super::config::FlowTuneConfig;
 use super::objective::{Teacher, TuneObjective};
