@@ -8,6 +8,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use flow_binary::{SCALE, Sandbox, fixture, frames, json, largest, shipped, text, tiny, write_frames};
+use sampler::flows::store;
 use sampler::flows::{Flow, store};
 use sampler::io::tensors::{read_tensors, write_tensors};
 use sampler::log::progress::Terminal;
@@ -16,8 +17,9 @@ use sampler::targets::molecule::descriptors::Descriptors;
 use sampler::targets::molecule::peptide;
 use sampler::torch::error::is_bad_input;
 use sampler::train::flow::reference::Reference;
-use sampler::train::flow::sample::{SamplePlan, sample, team_of};
+use sampler::train::flow::sample::{SamplePlan, draw as sample};
 use sampler::train::flow::subject::Subject;
+use sampler::train::flow::team::FlowTeam;
 use tch::{Device, Kind, Tensor};
 
 const CPU: (Kind, Device) = (Kind::Float, Device::Cpu);
@@ -38,6 +40,7 @@ fn plan(sandbox: &Sandbox, out: &str) -> SamplePlan {
         batch: 8,
         seed: 3,
         models: 7,
+        smc: None,
         reweight: ReweightConfig::default(),
         out: sandbox.path(out),
         resume: false,
@@ -52,7 +55,7 @@ fn weights(sandbox: &Sandbox) -> PathBuf {
 }
 
 fn draw(sandbox: &Sandbox, plan: &SamplePlan) -> anyhow::Result<BTreeMap<String, f64>> {
-    let mut team = team_of(&weights(sandbox), None, CPU)?;
+    let mut team = FlowTeam::new(store::read(&weights(sandbox), None, store::Copy::Averaged, CPU)?.0)?;
     Ok(sample(plan, &mut team, &mut Terminal::new().silent())?.into_iter().collect())
 }
 

@@ -3,6 +3,7 @@
 pub mod anneal;
 mod batch;
 pub mod bench;
+pub mod comparison;
 pub mod config;
 pub mod data;
 pub mod evaluate;
@@ -17,6 +18,8 @@ pub mod reference;
 pub mod report;
 mod report_pictures;
 pub mod sample;
+pub mod sample_args;
+mod sample_smc;
 pub mod subject;
 pub mod team;
 pub mod topology;

@@ -1,18 +1,22 @@
 //! The ensemble that proposals are compared with.
 
 use std::collections::BTreeMap;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use anyhow::Result;
+use clap::Args;
 use tch::{Device, Kind, Tensor};
 
 use super::data::evenly;
 use super::subject::Subject;
 use crate::bad_input;
+use crate::flows::{FlowConfig, NetworkConfig};
 use crate::io::tensors::{read_tensors, write_tensors};
+use crate::log::progress::Terminal;
 use crate::metrics::tica::Tica;
 use crate::targets::molecule::descriptors::Descriptors;
 use crate::targets::molecule::geometry::centred;
+use crate::targets::molecule::peptide;
 use crate::targets::molecule::topology::Topology;
 use crate::train::md::system::read_points;
 
@@ -22,6 +26,20 @@ pub const LAG: i64 = 100;
 const FEWEST_PAIRS: i64 = 200;
 /// Slow components that are shown and compared.
 const SHOWN: i64 = 2;
+
+#[derive(Debug, Args)]
+pub struct ReferenceArgs {
+    /// A sequence such as AA, or a PDB file
+    #[arg(value_name = "SEQUENCE|PDB")]
+    pub peptide: String,
+    /// Trajectory: `x` or `positions` in nm, in order of time; `chain` tells several apart
+    pub samples: PathBuf,
+    /// Conformations to keep
+    #[arg(long, default_value_t = 1000, value_parser = clap::value_parser!(i64).range(2..))]
+    pub frames: i64,
+    #[arg(long)]
+    pub out: PathBuf,
+}
 
 /// What a reference ensemble says of a molecule.
 pub struct Reference {
@@ -125,6 +143,18 @@ impl Reference {
         let frames = self.x.size()[0];
         evenly(n.min(frames), frames)
     }
+}
+
+/// Thins out an ensemble, and says what of it went into the file.
+pub fn condense(args: &ReferenceArgs) -> Result<()> {
+    // Any network does: only what is refused depends on it.
+    let network = FlowConfig::Prose(NetworkConfig::default());
+    let subject = Subject::new(&args.peptide, peptide::read(&args.peptide)?, &network)?;
+    let reference = Reference::read(&args.samples, &subject, 1.0)?;
+    reference.condense(args.frames, 1.0, &args.out)?;
+    let slow = if reference.tica.is_some() { "the map of" } else { "too short for a map of" };
+    Terminal::new().line(&format!("written: {} ({slow} slow components)", args.out.display()));
+    Ok(())
 }
 
 /// Slow components of features `[M, F]`; `None` where the chains are too short for the lag.

@@ -1,24 +1,17 @@
 //! Figures of proposals: weights, energies, torsions, slow components, chirality; against a reference where there is one.
 
 use anyhow::Result;
-use tch::{Device, Kind, Tensor};
+use tch::{Kind, Tensor};
 
-use super::data::evenly;
+use super::comparison::Comparison;
 use super::proposals::Proposals;
 use super::reference::Reference;
 use super::report_pictures;
 use super::subject::Subject;
 use crate::log::plot::Picture;
-use crate::metrics::energy::wasserstein_1d;
-use crate::metrics::jensen_shannon;
-use crate::metrics::transport::{Geometry, wasserstein2};
 use crate::samplers::importance::{ReweightConfig, Reweighter, WeightSummary, Weights};
 use crate::targets::molecule::chirality::Chirality;
-use crate::targets::molecule::descriptors::Descriptors;
 use crate::torch::seed::{Stream, step_seed};
-
-/// Clusters of a Jensen-Shannon divergence, as published.
-const CLUSTERS: usize = 20;
 
 /// What proposals show.
 #[derive(Default)]
@@ -73,8 +66,10 @@ pub fn report(
     let weighted = Weighted { x, weights, resampled };
     if let Some(reference) = reference {
         let sets = [("proposal", Some(finite(proposals))), ("", weighted.rows())];
+        let comparison = Comparison { subject, reference, scale, compared: settings.compared, seed: settings.seed };
         for (name, rows) in sets.into_iter().filter_map(|(name, rows)| Some((name, rows?))) {
-            compare(subject, proposals, &weighted.x, &rows, reference, scale, settings, name, &mut report)?;
+            let figures = comparison.figures(&weighted.x, proposals.energy.as_ref(), &rows, name)?;
+            report.figures.extend(figures);
         }
     }
     if settings.pictures {
@@ -130,54 +125,6 @@ pub fn weight_figures(summary: &WeightSummary) -> [(String, f64); 5] {
     .map(|(name, value)| (name.to_string(), value))
 }
 
-/// Distances of the rows `rows` of the proposals `x` from the reference; names end in `_name` unless it is empty.
-#[allow(clippy::too_many_arguments)] // all are needed, and a struct of them would be used here only
-fn compare(
-    subject: &Subject,
-    proposals: &Proposals,
-    x: &Tensor,
-    rows: &Tensor,
-    reference: &Reference,
-    scale: f64,
-    settings: &Settings,
-    name: &str,
-    report: &mut Report,
-) -> Result<()> {
-    let n = settings.compared.min(rows.size()[0]).min(reference.x.size()[0]);
-    if n == 0 {
-        return Ok(());
-    }
-    // Resampled rows are in rising order: the first ones alone would be those of the first proposals.
-    let (rows, expected) = (rows.index_select(0, &evenly(n, rows.size()[0])), reference.rows(n));
-    let mut push = |figure: &str, value: f64| {
-        let separator = if name.is_empty() { "" } else { "_" };
-        report.figures.push((format!("{figure}{separator}{name}"), value));
-    };
-
-    if let (Some(energy), Some(other)) = (&proposals.energy, &reference.energy) {
-        let numbers = |t: &Tensor, rows: &Tensor| Vec::<f64>::try_from(t.index_select(0, rows));
-        let (found, other) = (numbers(energy, &rows)?, numbers(other, &expected)?);
-        push("energy_w1", wasserstein_1d(&found, &other, 1));
-        push("energy_w2", wasserstein_1d(&found, &other, 2));
-    }
-    let descriptors = Descriptors::of(&subject.topology);
-    let nm = x.index_select(0, &rows).to_device(Device::Cpu).to_kind(Kind::Double) * scale;
-    let torus = descriptors.torus(&nm);
-    let other = reference.torus.index_select(0, &expected);
-    push("torus_w2", wasserstein2(&torus, &other, Geometry::Torus)?);
-    let on_circles = |angles: &Tensor| Tensor::cat(&[angles.sin(), angles.cos()], 1);
-    let clusters = |a: &Tensor, b: &Tensor| jensen_shannon::clustered(a, b, CLUSTERS, settings.seed);
-    push("torus_jsd", clusters(&on_circles(&torus), &on_circles(&other))?);
-    if let Some(tica) = &reference.tica {
-        let features = |nm: &Tensor| tica.transform(&descriptors.measure(nm), 2);
-        let frames = reference.x.index_select(0, &expected).to_kind(Kind::Double) * scale;
-        let (found, other) = (features(&nm)?, features(&frames)?);
-        push("tica_w2", wasserstein2(&found, &other, Geometry::Flat)?);
-        push("tica_jsd", clusters(&found, &other)?);
-    }
-    Ok(())
-}
-
 /// Rows of the proposals whose coordinates and energies are finite numbers; the others have no distance from anything.
 fn finite(proposals: &Proposals) -> Tensor {
     let mut rows = proposals.x.isfinite().flatten(1, -1).all_dim(1, false);
@@ -198,11 +145,14 @@ fn uniforms(count: usize, seed: u64) -> Vec<f64> {
 mod tests {
     use std::path::{Path, PathBuf};
 
+    use tch::Device;
+
     use super::*;
     use crate::flows::{FlowConfig, NetworkConfig};
     use crate::io::tensors::read_tensors;
     use crate::metrics::tica::Tica;
     use crate::samplers::importance::{CenterAdjustment, WeightFilter};
+    use crate::targets::molecule::descriptors::Descriptors;
     use crate::targets::molecule::topology::Topology;
     use crate::train::flow::reference::Slow;
 

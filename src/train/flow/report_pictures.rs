@@ -64,6 +64,12 @@ pub fn all(
     Ok(pictures)
 }
 
+/// Ramachandran plots of one set of conformations `[N, A, 3]`.
+pub fn of_set(name: &str, subject: &Subject, x: &Tensor, scale: f64) -> Result<Named> {
+    let descriptors = Descriptors::of(&subject.topology);
+    ramachandran(name, &descriptors.torus(&(x.to_kind(Kind::Double) * scale)), &descriptors)
+}
+
 /// Free energy over each phi and the psi before it, which turn the same peptide plane's neighbours.
 fn ramachandran(name: &str, torus: &Tensor, descriptors: &Descriptors) -> Result<Named> {
     let bonds = descriptors.phi.len().min(descriptors.psi.len()) as i64;

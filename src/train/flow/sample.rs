@@ -5,22 +5,23 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
 use serde_json::{Map, Value, json};
-use tch::{Device, Kind, Tensor};
+use tch::{Kind, Tensor};
 
 use super::data::evenly;
 use super::proposals::Proposals;
 use super::reference::Reference;
 use super::report::{Report, Settings, report, weight_figures};
+use super::sample_smc::Annealing;
 use super::subject::Subject;
 use super::team::FlowTeam;
 use crate::bad_input;
 use crate::config::check;
-use crate::flows::{Flow, FlowConfig, store};
+use crate::flows::Flow;
 use crate::io::atomic::write_atomic;
 use crate::io::tensors::{read_tensors, take, write_tensors};
 use crate::io::weights::read_weights;
 use crate::log::progress::Terminal;
-use crate::samplers::importance::{ReweightConfig, Reweighter};
+use crate::samplers::importance::{ReweightConfig, Reweighter, SmcConfig};
 use crate::targets::molecule::pdb_writer::PdbWriter;
 use crate::targets::molecule::topology::Topology;
 use crate::torch::seed::{Stream, reseed};
@@ -53,6 +54,8 @@ pub struct SamplePlan {
     /// Models of the PDB file.
     pub models: i64,
     pub reweight: ReweightConfig,
+    /// Anneals the proposals in memory towards the molecule's energy, too.
+    pub smc: Option<SmcConfig>,
     pub out: PathBuf,
     pub resume: bool,
     /// Proposals in one file, and those held in memory (in whole files): [`CHUNK`] and [`HELD`].
@@ -114,7 +117,7 @@ impl Notes {
 }
 
 /// Draws, weighs, writes; returns the figures.
-pub fn sample(plan: &SamplePlan, team: &mut FlowTeam, terminal: &mut Terminal) -> Result<Vec<(String, f64)>> {
+pub fn draw(plan: &SamplePlan, team: &mut FlowTeam, terminal: &mut Terminal) -> Result<Vec<(String, f64)>> {
     let subject = subject(plan, team)?;
     let reference = plan.reference.as_ref().map(|path| Reference::read(path, &subject, plan.scale)).transpose()?;
     prepare_folder(plan)?;
@@ -132,6 +135,10 @@ pub fn sample(plan: &SamplePlan, team: &mut FlowTeam, terminal: &mut Terminal) -
     let mut report = report(&subject, &proposals, reference.as_ref(), plan.scale, &settings)?;
     if subject.energy.is_some() && plan.n > proposals.log_q.size()[0] {
         stream_weights(plan, &subject, &mut report)?;
+    }
+    if let Some(config) = &plan.smc {
+        let task = Annealing { plan, config, subject: &subject, reference: reference.as_ref() };
+        task.run(team, &proposals, &mut report)?;
     }
     write_all(plan, &subject, &proposals, &report)?;
     Ok(report.figures)
@@ -198,12 +205,7 @@ fn write_proposals(
     let mut tensors = proposals.tensors(scale, subject.energy.as_ref().map(|energy| energy.kt));
     tensors.extend(log_weight.map(|log_weight| ("log_weight".to_string(), log_weight.shallow_clone())));
     let named: Vec<(&str, &Tensor)> = tensors.iter().map(|(name, tensor)| (name.as_str(), tensor)).collect();
-    let units = BTreeMap::from([
-        ("x".to_string(), "nm".to_string()),
-        ("energy".to_string(), "kJ/mol".to_string()),
-        ("log_q".to_string(), format!("log-density of x / {scale} nm")),
-    ]);
-    write_tensors(path, &named, &units)
+    write_tensors(path, &named, &units(scale))
 }
 
 /// `x` comes back in f64: times the scale it is the file's f32 again, to the bit.
@@ -263,14 +265,12 @@ fn write_all(plan: &SamplePlan, subject: &Subject, proposals: &Proposals, report
     write_atomic(&out("summary.json"), &serde_json::to_vec_pretty(&summary)?)
 }
 
-/// The network that a YAML file describes, in this project's keys or in those of the published configurations.
-pub fn network(path: &Path) -> Result<FlowConfig> {
-    let text = crate::io::text::read_text(path, 1 << 20, "a YAML file")?;
-    let value = crate::config::yaml_to_json(&text)?;
-    FlowConfig::from_json(&value, &path.display().to_string())
-}
-
-/// Reads weights of any format into a team.
-pub fn team_of(weights: &Path, config: Option<&FlowConfig>, options: (Kind, Device)) -> Result<FlowTeam> {
-    FlowTeam::new(store::read(weights, config, store::Copy::Averaged, options)?.0)
+/// Units of the tensors that are written.
+pub(super) fn units(scale: f64) -> BTreeMap<String, String> {
+    let note = |name: &str, unit: String| (name.to_string(), unit);
+    BTreeMap::from([
+        note("x", "nm".into()),
+        note("energy", "kJ/mol".into()),
+        note("log_q", format!("log-density of x / {scale} nm")),
+    ])
 }
