@@ -161,6 +161,7 @@ fn stiff_gaussians_match() {
     }
 }
 
+/// On the stored figures' grid, `[-9, 9]`: long steps of a local linearisation send mass beyond it, which is lost there.
 #[test]
 fn densities_on_a_line_match() {
     tch::set_num_threads(1);
@@ -171,7 +172,7 @@ fn densities_on_a_line_match() {
             covariances: numbers(&case["s"]).into_iter().map(|s| vec![vec![s * s]]).collect(),
         };
         let model = ModelConfig::Mixture(config).build(EXACT).unwrap();
-        let points = Tensor::linspace(-10.0, 10.0, 801, EXACT);
+        let points = Tensor::linspace(-9.0, 9.0, 501, EXACT);
         let list = |t: &Tensor| Vec::<f64>::try_from(t).unwrap();
         let data = density::data_density(model.as_ref(), &points).unwrap();
         for (name, integrator) in schemes().into_iter().filter(|(name, _)| !name.starts_with("RE")) {
@@ -179,23 +180,8 @@ fn densities_on_a_line_match() {
                 let grid = TimeGrid::uniform(case["T"].as_f64().unwrap(), n.parse().unwrap());
                 let line = density::propagate(model.as_ref(), integrator.as_ref(), &grid, &points).unwrap();
                 let w2 = w2_densities(&list(&points), &list(&data.density), &list(&line.density));
-                let expected = expected.as_f64().unwrap();
-                for r in [5.0, 6.0, 7.0, 8.0, 9.0, 12.0, 15.0, 20.0, 30.0] {
-                    if case["name"] == "mild" || name != "SO" || n.len() > 2 {
-                        continue;
-                    }
-                    let points = Tensor::linspace(-r, r, 801, EXACT);
-                    let data = density::data_density(model.as_ref(), &points).unwrap();
-                    let line = density::propagate(model.as_ref(), integrator.as_ref(), &grid, &points).unwrap();
-                    let w2 = w2_densities(&list(&points), &list(&data.density), &list(&line.density));
-                    println!(
-                        "{r} {} {name} N = {n}: {w2:.6} {expected:.6} ratio {:.4} mass {}",
-                        case["name"],
-                        w2 / expected,
-                        line.mass()
-                    );
-                }
-                let _ = (w2, expected);
+                let ratio = w2 / expected.as_f64().unwrap();
+                assert!((ratio - 1.0).abs() < 0.02, "{} {name}, {n} steps: {w2}, not {expected}", case["name"]);
             }
         }
     }

@@ -39,7 +39,9 @@ pub fn data_density(model: &dyn ScoreModel, points: &Tensor) -> Result<LineDensi
 
 /// Density at the end of the grid, from the prior, at `points` `[G]`: exact one-step kernels, the trapezoidal rule.
 ///
-/// The rule converges faster than any power of the spacing while each step's noise is wider than it. Errors: a model of
+/// The rule converges faster than any power of the spacing while each step's noise is wider than it. What leaves the grid
+/// is lost, and [`LineDensity::mass`] tells: long steps of a local linearisation throw rare particles from between
+/// separated modes very far, and W2 then depends on how far the grid reaches. Errors: a model of
 /// several dimensions; an integrator whose step, given where it starts, is not Gaussian with some noise.
 pub fn propagate(
     model: &dyn ScoreModel,
