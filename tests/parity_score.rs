@@ -161,7 +161,8 @@ fn stiff_gaussians_match() {
     }
 }
 
-/// On the stored figures' grid, `[-9, 9]`: long steps of a local linearisation send mass beyond it, which is lost there.
+/// On the stored figures' grid, `[-9, 9]`: long steps of a local linearisation send mass beyond it, which is lost there, and
+/// put a millionth so far out that the number of quantiles shows in W2.
 #[test]
 fn densities_on_a_line_match() {
     tch::set_num_threads(1);

@@ -133,7 +133,7 @@ fn every_config_says_what_it_is_and_runs() {
         assert!(text.contains(&own), "{}: 'Run as' names another file", path.display());
 
         let monte_carlo = text.contains("score_samples");
-        let small = ["sample.n=20", "sample.repeats=2", "study.num_steps=[2, 3, 4]"].map(String::from);
+        let small = ["sample.n=20", "sample.repeats=2", "study.num_steps=[20, 24, 30]"].map(String::from);
         let lengths = text.contains("  steps:");
         let mut overrides = small[..if lengths { 2 } else { 3 }].to_vec();
         overrides.extend(lengths.then(|| "study.steps=[2.5, 3.0, 5.0]".to_string()));

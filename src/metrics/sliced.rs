@@ -5,10 +5,11 @@ use tch::{Kind, Tensor};
 use super::energy::wasserstein_1d;
 
 /// Quantiles compared by [`w2_densities`].
-const QUANTILES: usize = 200_000;
+const QUANTILES: usize = 50_000;
 
 /// W2 of two densities `[G]` at evenly spaced, rising `points` `[G]`, by their quantile functions; each is scaled to unit
-/// mass. Masses are spread evenly over the cells around the points.
+/// mass. Masses are spread evenly over the cells around the points;
+/// what lies beyond the quantile 1/100000 at either end is not seen.
 pub fn w2_densities(points: &[f64], a: &[f64], b: &[f64]) -> f64 {
     if points.len() < 2 || a.iter().chain(b).any(|value| !value.is_finite()) {
         return f64::NAN;

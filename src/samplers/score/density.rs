@@ -67,6 +67,16 @@ pub fn propagate(
         };
         let mean = end(0.0);
         let deviation = (end(1.0) - &mean).abs(); // [G, 1]
+        let narrowest = deviation.min().double_value(&[]);
+        if narrowest < 0.5 * line.spacing() {
+            return Err(bad_input!(
+                "'integrator.type' must be one whose noise the grid resolves: the step from t = {} to {} has a deviation \
+                 of {narrowest}, points lie {} apart",
+                step.from,
+                step.to,
+                line.spacing()
+            ));
+        }
         let kernel = kernel(&mean, &deviation, points); // [G from, G to]
         line.density = line.density.unsqueeze(0).matmul(&kernel).squeeze_dim(0) * line.spacing();
     }

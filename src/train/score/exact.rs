@@ -14,7 +14,9 @@ use crate::samplers::score::{Integrator, ModelConfig, TimeGrid, density, moments
 pub const EXACT: (Kind, Device) = (Kind::Double, Device::Cpu);
 
 /// Points of the grid on a line.
-const POINTS: i64 = 1201;
+const POINTS: i64 = 801;
+/// How far it reaches on either side, at least.
+const REACH: f64 = 9.0;
 
 /// Distance and moments of the law at the end of the grid.
 #[derive(Debug)]
@@ -67,9 +69,9 @@ fn by_density(
             mixture.means[0].len()
         ));
     }
-    // Wide enough for the prior, every component and what a long step throws beyond them.
+    // Wide enough for the prior and every component. What a long step of a local linearisation throws beyond is lost.
     let furthest = mixture.means.iter().zip(&mixture.covariances);
-    let reach = furthest.map(|(m, c)| m[0].abs() + 8.0 * c[0][0].sqrt()).fold(10.0, f64::max);
+    let reach = furthest.map(|(m, c)| m[0].abs() + 8.0 * c[0][0].sqrt()).fold(REACH, f64::max);
     let points = Tensor::linspace(-reach, reach, POINTS, EXACT);
     let line = density::propagate(model.as_ref(), integrator, grid, &points)?;
     let data = density::data_density(model.as_ref(), &points)?;
