@@ -12,6 +12,8 @@
 //! | [`tica`] | slow coordinates of trajectories, and W2 in their plane |
 //! | [`jensen_shannon`] | divergences of point sets by clusters or histograms |
 //! | [`autocorrelation`] | means of correlated series: inefficiency, effective sample size, blocked errors |
+//! | [`bures`] | W2 of Gaussians |
+//! | [`sliced`] | W2 of densities on a line, and of points seen along many directions |
 //! | [`assignment`], [`pairwise`] | the optimal matching and the distances they stand on |
 //!
 //! Points are `[N, D]` of any float kind and device; results are `f64`. Nothing here tracks gradients or draws from
@@ -19,12 +21,14 @@
 
 pub mod assignment;
 pub mod autocorrelation;
+pub mod bures;
 pub mod energy;
 pub mod jensen_shannon;
 pub mod mmd;
 pub mod modes;
 pub mod pairwise;
 pub mod sinkhorn;
+pub mod sliced;
 pub mod tica;
 pub mod torus;
 pub mod transport;

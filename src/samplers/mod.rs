@@ -7,6 +7,7 @@ pub mod importance;
 pub mod mcmc;
 pub mod path;
 pub mod rollout;
+pub mod score;
 pub mod team;
 
 pub use diffusion::{DiffusionSampler, ProcessConfig};

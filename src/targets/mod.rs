@@ -23,7 +23,7 @@ pub mod prng;
 mod quartic;
 mod regression_data;
 pub mod seeds;
-mod support;
+pub(crate) mod support;
 
 use std::cell::Cell;
 

@@ -10,6 +10,7 @@ pub mod molecule;
 pub mod objective;
 mod resume;
 pub mod run;
+pub mod score;
 pub mod stop;
 pub mod trainer;
 

@@ -1,0 +1,114 @@
+//! Distances of samples from exact samples, repeated for standard errors, beside their sampling floor.
+
+use std::time::Instant;
+
+use anyhow::{Context, Result};
+use tch::{Kind, Tensor};
+
+use super::config::SampleConfig;
+use crate::metrics::energy::wasserstein_1d;
+use crate::metrics::sliced::sliced_w2;
+use crate::samplers::score::{Integrator, ScoreModel, TimeGrid, simulate};
+use crate::targets::Options;
+use crate::torch::seed::{Stream, reseed};
+
+/// Mean over repeats and its standard error; the error of one repeat is NaN.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Figure {
+    pub mean: f64,
+    pub error: f64,
+}
+
+impl Figure {
+    pub fn of(values: &[f64]) -> Self {
+        let n = values.len() as f64;
+        let mean = values.iter().sum::<f64>() / n;
+        let variance = values.iter().map(|v| (v - mean).powi(2)).sum::<f64>() / (n - 1.0);
+        Self { mean, error: (variance / n).sqrt() }
+    }
+
+    /// A number without error.
+    pub fn exact(mean: f64) -> Self {
+        Self { mean, error: 0.0 }
+    }
+}
+
+/// Distances of one law from another.
+#[derive(Debug, Clone, Copy)]
+pub struct Distances {
+    /// Of the first coordinate.
+    pub w1: Figure,
+    pub w2: Figure,
+    /// Over random directions.
+    pub sliced_w2: Figure,
+}
+
+/// What a set of repeats gives.
+pub struct Measured {
+    pub distances: Distances,
+    /// Samples of the first repeat `[n, D]`.
+    pub x: Tensor,
+    /// Seconds of a repeat, the mean.
+    pub wall_s: f64,
+}
+
+/// Two sets of points of a repeat, of which the distances are taken.
+type Pair = (Tensor, Tensor);
+
+/// Distances of an integrator's samples from exact ones.
+pub fn measure(
+    model: &dyn ScoreModel,
+    integrator: &dyn Integrator,
+    grid: &TimeGrid,
+    config: &SampleConfig,
+    seed: u64,
+    options: Options,
+) -> Result<Measured> {
+    let mut first = None;
+    let mut seconds = 0.0;
+    let pairs = (0..config.repeats).map(|repeat| {
+        let started = Instant::now();
+        let x = simulate(model, integrator, grid, config.n, repeat_seed(seed, repeat), options);
+        seconds += started.elapsed().as_secs_f64();
+        first.get_or_insert_with(|| x.shallow_clone());
+        Ok((x, exact_samples(model, config.n, seed, 2 * repeat)?))
+    });
+    let distances = distances(pairs.collect::<Result<Vec<Pair>>>()?, config, seed);
+    let x = first.context("no repeats")?;
+    Ok(Measured { distances, x, wall_s: seconds / config.repeats as f64 })
+}
+
+/// The same distances between two exact sets: what no sampler can be told from at this number of samples.
+pub fn floor(model: &dyn ScoreModel, config: &SampleConfig, seed: u64) -> Result<Distances> {
+    let pair = |repeat| {
+        let one = exact_samples(model, config.n, seed, 2 * repeat)?;
+        Ok((one, exact_samples(model, config.n, seed, 2 * repeat + 1)?))
+    };
+    Ok(distances((0..config.repeats).map(pair).collect::<Result<_>>()?, config, seed))
+}
+
+/// Set number `set` of `n` exact samples.
+pub fn exact_samples(model: &dyn ScoreModel, n: i64, seed: u64, set: usize) -> Result<Tensor> {
+    reseed(seed, Stream::Data, 1000 + set as u64);
+    model.sample(n).context("the target has no exact samples to compare with")
+}
+
+fn repeat_seed(seed: u64, repeat: usize) -> u64 {
+    seed.wrapping_add(repeat as u64 * 1_000_003)
+}
+
+fn distances(pairs: Vec<Pair>, config: &SampleConfig, seed: u64) -> Distances {
+    reseed(seed, Stream::Data, 1);
+    let dim = pairs[0].0.size()[1];
+    let directions = Tensor::randn([config.directions, dim], (Kind::Double, pairs[0].0.device()));
+    let directions = &directions / directions.square().sum_dim_intlist(-1, true, None).sqrt();
+
+    let first =
+        |x: &Tensor| Vec::<f64>::try_from(x.select(1, 0).to_kind(Kind::Double).contiguous()).unwrap_or_default();
+    let on_line = |power| {
+        let values: Vec<f64> = pairs.iter().map(|(x, y)| wasserstein_1d(&first(x), &first(y), power)).collect();
+        Figure::of(&values)
+    };
+    let sliced: Vec<f64> = pairs.iter().map(|(x, y)| sliced_w2(x, y, &directions)).collect();
+    Distances { w1: on_line(1), w2: on_line(2), sliced_w2: Figure::of(&sliced) }
+}
