@@ -8,7 +8,6 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use flow_binary::{SCALE, Sandbox, fixture, frames, json, largest, shipped, text, tiny, write_frames};
-use sampler::flows::store;
 use sampler::flows::{Flow, store};
 use sampler::io::tensors::{read_tensors, write_tensors};
 use sampler::log::progress::Terminal;
