@@ -42,6 +42,8 @@ impl Measure {
 pub struct Scheme {
     /// Proposals of each molecule, and frames they are compared with.
     pub n: i64,
+    /// Points a side in distances between distributions.
+    pub compared: i64,
     pub chunk: i64,
     pub reweight: ReweightConfig,
     pub augment: Augment,
@@ -56,6 +58,7 @@ impl Scheme {
         let eval = &config.eval;
         Self {
             n: if last { eval.final_samples } else { eval.samples },
+            compared: eval.compared,
             chunk: eval.chunk,
             reweight: eval.reweight.clone(),
             augment: config.augment.clone(),
@@ -111,8 +114,8 @@ impl Measure {
         let mut figures = vec![("nll".to_string(), -log_q.mean(Kind::Double).double_value(&[]) / dims)];
 
         let proposals = Proposals::draw(team, &self.subject, scheme.n, scheme.chunk);
-        let (reweight, n) = (scheme.reweight.clone(), scheme.n);
-        let settings = Settings { reweight, compared: n, pictures: scheme.pictures, seed: scheme.seed };
+        let reweight = scheme.reweight.clone();
+        let settings = Settings { reweight, compared: scheme.compared, pictures: scheme.pictures, seed: scheme.seed };
         let report = report(&self.subject, &proposals, Some(&self.reference), scheme.scale, &settings)?;
         figures.extend(report.figures);
         let mut tensors = Vec::new();

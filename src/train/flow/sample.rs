@@ -28,6 +28,8 @@ use crate::torch::seed::{Stream, reseed};
 
 /// Proposals in one file of a run.
 pub const CHUNK: i64 = 10_000;
+/// Points a side in distances between distributions; see `eval.compared`.
+pub(super) const COMPARED: i64 = 2000;
 /// Proposals that are held in memory for figures and pictures, and written as one file.
 pub const HELD: i64 = 100_000;
 
@@ -131,7 +133,7 @@ pub fn draw(plan: &SamplePlan, team: &mut FlowTeam, terminal: &mut Terminal) -> 
         terminal.line(&format!("{} of {} proposals", chunk * plan.chunk + plan.count(chunk), plan.n));
     }
     let proposals = Proposals::joined(&held);
-    let settings = Settings { reweight: plan.reweight.clone(), compared: 10_000, pictures: true, seed: plan.seed };
+    let settings = Settings { reweight: plan.reweight.clone(), compared: COMPARED, pictures: true, seed: plan.seed };
     let mut report = report(&subject, &proposals, reference.as_ref(), plan.scale, &settings)?;
     if subject.energy.is_some() && plan.n > proposals.log_q.size()[0] {
         stream_weights(plan, &subject, &mut report)?;

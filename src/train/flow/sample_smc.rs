@@ -8,7 +8,7 @@ use super::proposals::Proposals;
 use super::reference::Reference;
 use super::report::Report;
 use super::report_pictures;
-use super::sample::{SamplePlan, units};
+use super::sample::{COMPARED, SamplePlan, units};
 use super::subject::Subject;
 use super::team::FlowTeam;
 use crate::io::tensors::write_tensors;
@@ -40,7 +40,7 @@ impl Annealing<'_> {
         ];
         report.figures.extend(figures.map(|(name, value)| (name.to_string(), value)));
         if let Some(reference) = self.reference {
-            let comparison = Comparison { subject, reference, scale: plan.scale, compared: 10_000, seed: plan.seed };
+            let comparison = Comparison { subject, reference, scale: plan.scale, compared: COMPARED, seed: plan.seed };
             let finite = outcome.target.isfinite().nonzero().squeeze_dim(1);
             report.figures.extend(comparison.figures(&x, Some(&outcome.target), &finite, "smc")?);
         }

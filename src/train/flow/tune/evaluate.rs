@@ -25,7 +25,7 @@ pub fn evaluate(objective: &mut TuneObjective, last: bool) -> Result<Evaluation>
     }
 
     let proposals = Proposals::draw(&mut objective.team, &objective.subject, n, eval.chunk);
-    let settings = Settings { reweight: eval.reweight.clone(), compared: n, pictures: last, seed };
+    let settings = Settings { reweight: eval.reweight.clone(), compared: n.min(eval.compared), pictures: last, seed };
     let report = report(&objective.subject, &proposals, objective.reference.as_ref(), scale, &settings)?;
     figures.extend(report.figures);
     let mut evaluation = Evaluation {
