@@ -15,6 +15,7 @@ use sampler::targets::inspect::{evaluate, probe_points, slope_error};
 use sampler::targets::{Options, Target, TargetConfig};
 use sampler::torch::device;
 use sampler::torch::seed::{Stream, reseed};
+use sampler::train::discrete::{DiscreteConfig, evaluate as evaluate_discrete};
 use serde::{Deserialize, Serialize};
 use tch::{Device, Kind, Tensor};
 
@@ -111,7 +112,12 @@ struct Config {
 fn main() -> ExitCode {
     let arguments = Cli::parse();
     cli::run(move || match &arguments.verb {
-        Verb::Eval { density, points, out } => density.with_config(|config| eval(density, config, points, out)),
+        Verb::Eval { density, points, out } => {
+            match DiscreteConfig::load_if_discrete(&density.config, &density.overrides)? {
+                Some(law) if !density.dry_run => eval_discrete(density, &law, points, out),
+                _ => density.with_config(|config| eval(density, config, points, out)),
+            }
+        }
         Verb::Sample { density, n, out, precision } => {
             let kind = if matches!(precision, Precision::F32) { Kind::Float } else { Kind::Double };
             density.with_config(|config| sample(density, config, *n, kind, out))
@@ -160,6 +166,16 @@ fn eval(density: &Density, config: &Loaded<Config>, points: &Path, out: &Path) -
     Ok(())
 }
 
+/// The law's states `x` [N, sites] in its values, as `discrete eval` reads them.
+fn eval_discrete(density: &Density, law: &Loaded<DiscreteConfig>, points: &Path, out: &Path) -> Result<()> {
+    let _no_grad = tch::no_grad_guard();
+    let device = device::select(&density.device)?.0;
+    let target = law.value.target.build((Kind::Double, device)).map_err(|error| law.locate(error))?;
+    let count = evaluate_discrete::at_points(&*target, points, out, &law.yaml, device)?;
+    println!("{}: log_prob and log_ratios at {count} states in {}", law.name, out.display());
+    Ok(())
+}
+
 fn sample(density: &Density, config: &Loaded<Config>, n: i64, kind: Kind, out: &Path) -> Result<()> {
     check::at_least("--n", n, 1)?;
     let (target, _) = density.build(config, kind)?;
@@ -203,6 +219,10 @@ fn list(folder: &Path) -> Result<()> {
 
     let mut table = Table::new(["name", "dim", "log Z", "samples", "notes"]);
     for path in paths {
+        if let Some(law) = DiscreteConfig::load_if_discrete(&path, &[])? {
+            table.row([law.name.clone()].into_iter().chain(summary_discrete(&law)));
+            continue;
+        }
         let config = load::<Config>(&path, &[])?;
         let row = match config.value.target.build((Kind::Double, Device::Cpu)) {
             Ok(target) => summary(&*target),
@@ -221,6 +241,16 @@ fn summary(target: &dyn Target) -> [String; 4] {
     let origin = Tensor::zeros([1, target.dim()], (Kind::Double, Device::Cpu));
     let modes = target.mode_log_probs(&origin).map_or("".into(), |modes| format!("{} modes", modes.size()[1]));
     [target.dim().to_string(), log_z, samples.into(), modes]
+}
+
+fn summary_discrete(law: &Loaded<DiscreteConfig>) -> [String; 4] {
+    match law.value.target.build((Kind::Double, Device::Cpu)) {
+        Ok(target) => {
+            let notes = format!("{} states a site; see `discrete`", target.num_states());
+            [target.sites().to_string(), "".into(), "".into(), notes]
+        }
+        Err(error) => ["".into(), "".into(), "".into(), first_clause(&error)],
+    }
 }
 
 fn first_clause(error: &anyhow::Error) -> String {

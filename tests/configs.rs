@@ -10,6 +10,7 @@ use sampler::torch::optim::Optimizer;
 use sampler::torch::seed::{Stream, reseed};
 use sampler::train::Objective;
 use sampler::train::bridge::{BridgeConfig, build};
+use sampler::train::discrete::{DiscreteConfig, mcmc};
 use serde::{Deserialize, Serialize};
 use tch::{Device, Kind, Tensor};
 
@@ -70,7 +71,8 @@ fn every_config_says_what_it_is_and_how_to_run_it() {
         .into_iter()
         .filter_map(|path| header_fault(&path, if is_parent(&path) { &of_a_bridge[..1] } else { &of_a_bridge }));
     let density = yaml_files("density").into_iter().filter_map(|path| header_fault(&path, &of_a_bridge[..3]));
-    assert_none(bridge.chain(density).collect());
+    let discrete = yaml_files("discrete").into_iter().filter_map(|path| header_fault(&path, &of_a_bridge));
+    assert_none(bridge.chain(density).chain(discrete).collect());
 }
 
 /// Two updates and a last evaluation; `false` where a data file is missing.
@@ -133,6 +135,9 @@ struct Density {
 
 /// Log-density and score at two points; nothing to do where a data file is missing.
 fn evaluate_density(path: &Path) -> Result<()> {
+    if DiscreteConfig::load_if_discrete(path, &[])?.is_some() {
+        return sample_discrete(path);
+    }
     let loaded = load::<Density>(path, &[])?;
     let target = match loaded.value.target.build((Kind::Double, Device::Cpu)) {
         Err(error) if lacks_data(&error) => return Ok(()),
@@ -144,6 +149,32 @@ fn evaluate_density(path: &Path) -> Result<()> {
     anyhow::ensure!(log_prob.size() == [2] && score.size() == x.size(), "{:?} {:?}", log_prob.size(), score.size());
     anyhow::ensure!(bool::try_from(score.isfinite().all())?, "the score is not finite");
     Ok(())
+}
+
+/// Two sweeps of chains; nothing to do where the file of couplings is a person's own.
+fn sample_discrete(path: &Path) -> Result<()> {
+    let short = ["mcmc.burn_in=0", "mcmc.sweeps=2", "mcmc.samples=1", "mcmc.blocks=2"];
+    let config = DiscreteConfig::load(path, &short.map(String::from))?.value;
+    let target = match config.target.build((Kind::Double, Device::Cpu)) {
+        Err(error) if format!("{error:#}").contains("which is not there") => return Ok(()),
+        built => built?,
+    };
+    let (evaluation, _) = mcmc::run(&config, &*target)?;
+    let energy = evaluation.scalars.iter().find(|(name, _)| name == "energy");
+    anyhow::ensure!(energy.is_some_and(|(_, value)| value.is_finite()), "{energy:?}");
+    Ok(())
+}
+
+#[test]
+fn every_discrete_config_gives_chains() {
+    let files = yaml_files("discrete");
+    assert!(!files.is_empty());
+    assert_none(
+        files
+            .iter()
+            .filter_map(|path| Some(format!("{}: {:#}", path.display(), sample_discrete(path).err()?)))
+            .collect(),
+    );
 }
 
 #[test]

@@ -4,10 +4,11 @@
 //! is handed in as tensors, so a kernel is a function and a resumed chain repeats to the bit.
 //!
 //! Units: nm, ps, dalton, kJ/mol, K (so that kJ/mol = dalton nm²/ps²). A density without units of its own counts as an
-//! energy `-kT log_prob` at the temperature it is given.
+//! energy `-kT log_prob` at the temperature it is given. Chains on discrete states are in [`lattice`].
 
 pub mod exchange;
 pub mod langevin;
+pub mod lattice;
 pub mod replicas;
 pub mod verlet;
 

@@ -1,0 +1,155 @@
+//! `discrete`: laws on lattices and graphs — exact figures, Markov chains, values at states.
+
+use std::num::NonZeroUsize;
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use anyhow::Result;
+use clap::{Args, Parser, Subcommand};
+use sampler::bad_input;
+use sampler::config::cli::{self, Common};
+use sampler::config::load::Loaded;
+use sampler::log::table::{Table, figure};
+use sampler::targets::lattice::DiscreteTarget;
+use sampler::torch::{device, threads};
+use sampler::train::discrete::{DiscreteConfig, evaluate, exact, mcmc};
+use sampler::train::run::Plan;
+use sampler::train::{Cost, Run};
+use tch::{Device, Kind};
+
+/// Laws on lattices and graphs: exact figures, Markov chains, values at given states.
+///
+/// States are tensors `x` [N, sites] of the values that a site takes: -1 and +1 for spins, 0 and 1 for graphs and
+/// machines, 0 .. q-1 for Potts. log_prob is unnormalised and in nats. `energy` is that of the bonds, the sum of
+/// -J s s over each pair once, without beta and without the field, which is in nats.
+#[derive(Parser)]
+#[command(version, after_help = EXAMPLES)]
+struct Cli {
+    #[command(subcommand)]
+    verb: Verb,
+}
+
+const EXAMPLES: &str = "Examples:
+  discrete exact configs/density/ising.yaml target.size=10 target.beta=0.4407
+  discrete mcmc configs/discrete/ising_critical.yaml
+  discrete mcmc configs/discrete/own_couplings.yaml target.path=couplings.npz
+  discrete eval configs/density/potts.yaml --points states.safetensors --out values.safetensors";
+
+#[derive(Subcommand)]
+enum Verb {
+    /// Exact log_z, energy, magnetisation and two-point function, where a method exists, into summary.json
+    Exact(Common),
+    /// Run Markov chains: samples, means with standard errors, pictures
+    Mcmc(Common),
+    /// Read states `x` [N, D] and write `log_prob` [N] and `log_ratios` [N, D, S] of all single-site changes
+    Eval(EvalArgs),
+}
+
+#[derive(Args)]
+struct EvalArgs {
+    /// A config
+    #[arg(value_name = "CONFIG")]
+    config: PathBuf,
+    /// Keys to change, by dotted path: target.beta=0.6
+    #[arg(value_name = "KEY=VALUE")]
+    overrides: Vec<String>,
+    /// File with `x` [N, D]: safetensors, .npz or .pt
+    #[arg(long, value_name = "FILE")]
+    points: PathBuf,
+    /// safetensors file to write
+    #[arg(long, value_name = "FILE")]
+    out: PathBuf,
+    /// Where to compute: auto, cpu, cuda, or cuda:N
+    #[arg(long, default_value = "auto")]
+    device: String,
+}
+
+fn main() -> ExitCode {
+    let arguments = cli::parse::<Cli>();
+    cli::run(move || match &arguments.verb {
+        Verb::Exact(common) => in_a_run(common, solve),
+        Verb::Mcmc(common) => in_a_run(common, sample),
+        Verb::Eval(args) => eval(args),
+    })
+}
+
+fn build(loaded: &Loaded<DiscreteConfig>, device: Device) -> Result<Box<dyn DiscreteTarget>> {
+    loaded.value.target.build((Kind::Double, device)).map_err(|error| loaded.locate(error))
+}
+
+type Job = fn(&Loaded<DiscreteConfig>, &dyn DiscreteTarget, &mut dyn FnMut() -> Result<Run>) -> Result<()>;
+
+/// Loads, builds, and hands `job` the means to open its run folder once nothing can be wrong with the input.
+fn in_a_run(common: &Common, job: Job) -> Result<()> {
+    let loaded = DiscreteConfig::load(&common.config, &common.all_overrides())?;
+    if common.dry_run {
+        print!("{}", loaded.yaml);
+        return Ok(());
+    }
+    threads::configure(common.threads.map(NonZeroUsize::get));
+    let _no_grad = tch::no_grad_guard();
+    let target = build(&loaded, Device::Cpu)?;
+    let device = device::describe(Device::Cpu);
+    let mut open = || {
+        let plan = Plan {
+            task: "discrete",
+            name: &loaded.name,
+            yaml: &loaded.yaml,
+            seed: loaded.value.seed,
+            out: common.out.as_deref(),
+            resume: common.resume,
+            swept: &[],
+            device: &device,
+            keep_checkpoints: 1,
+        };
+        Ok(Run::open(&plan)?.0)
+    };
+    job(&loaded, &*target, &mut open)
+}
+
+fn solve(
+    loaded: &Loaded<DiscreteConfig>,
+    target: &dyn DiscreteTarget,
+    open: &mut dyn FnMut() -> Result<Run>,
+) -> Result<()> {
+    let (method, figures) = exact::figures(&loaded.value.target, target)?.ok_or_else(|| {
+        let (states, sites) = (target.num_states(), target.sites());
+        loaded
+            .locate(bad_input!("'target' has no exact method for {states}^{sites} states; `discrete mcmc` samples it"))
+    })?;
+    let mut run = open()?;
+    run.terminal.line(&format!("method: {method}"));
+    run.terminal.result(&table(&figures).to_text());
+    run.finish("done", 0, Cost::default(), &figures)
+}
+
+fn sample(
+    loaded: &Loaded<DiscreteConfig>,
+    target: &dyn DiscreteTarget,
+    open: &mut dyn FnMut() -> Result<Run>,
+) -> Result<()> {
+    mcmc::check(&loaded.value, target).map_err(|error| loaded.locate(error))?;
+    let mut run = open()?;
+    let (evaluation, cost) = mcmc::run(&loaded.value, target)?;
+    let steps = loaded.value.mcmc.sweeps as u64;
+    run.log(steps, &evaluation.scalars)?;
+    run.show(steps, &evaluation)?;
+    run.terminal.result(&table(&evaluation.scalars).to_text());
+    run.finish("done", steps, cost, &evaluation.scalars)
+}
+
+fn table(figures: &[(String, f64)]) -> Table {
+    let mut table = Table::new(["figure", "value"]);
+    figures.iter().for_each(|(name, value)| table.row([name.clone(), figure(*value, 8)]));
+    table
+}
+
+fn eval(args: &EvalArgs) -> Result<()> {
+    let loaded = DiscreteConfig::load(&args.config, &args.overrides)?;
+    let (device, _) = device::select(&args.device)?;
+    let _no_grad = tch::no_grad_guard();
+    let target = build(&loaded, device)?;
+    let count = evaluate::at_points(&*target, &args.points, &args.out, &loaded.yaml, device)?;
+    println!("{}: log_prob and log_ratios at {count} states in {}", loaded.name, args.out.display());
+    Ok(())
+}
