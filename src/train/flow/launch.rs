@@ -16,6 +16,7 @@ use crate::config::cli::Common;
 use crate::config::load::{self, Loaded};
 use crate::config::to_yaml;
 use crate::flows::{AutoregressiveFlow, Flow, store};
+use crate::io::checkpoint;
 use crate::torch::seed::{Stream, reseed};
 use crate::torch::{device, threads};
 use crate::train::objective::Objective;
@@ -52,10 +53,7 @@ pub fn train_flow(common: &Common) -> Result<()> {
     let parameters = objective.params().count();
     run.terminal.line(&format!("{parameters} parameters, {} molecules", objective.ensembles.len()));
     train(&mut objective, &config.train, &mut run, checkpoint)?;
-    let file = run.dir.file("flow.safetensors");
-    save(&objective, &run, &file)?;
-    run.terminal.line(&format!("weights: {}", file.display()));
-    Ok(())
+    save(&mut run, &objective.team, &notes(config))
 }
 
 fn load_config(common: &Common) -> Result<Loaded<FlowTrainConfig>> {
@@ -91,16 +89,22 @@ pub(super) fn network(config: &FlowTrainConfig, device: Device) -> Result<Autore
     config.flow.clone().unwrap_or_else(|| unreachable!("validated: 'flow' or 'init'")).build(kind, device)
 }
 
-/// The averaged weights where there are any, with what a later user must know.
-fn save(objective: &FlowObjective, run: &Run, file: &std::path::Path) -> Result<()> {
-    let config = &objective.config;
-    let notes = BTreeMap::from([
+/// What a later user of the weights must know.
+fn notes(config: &FlowTrainConfig) -> BTreeMap<String, String> {
+    BTreeMap::from([
         ("scale".to_string(), config.data.scale.to_string()),
         ("temperature".to_string(), config.data.temperature.to_string()),
         ("sequences".to_string(), config.data.sequences.join(" ")),
-    ]);
-    let newest = crate::io::checkpoint::latest(&run.dir.checkpoints())?;
+    ])
+}
+
+/// Writes `flow.safetensors`: the averaged weights where the run has any, else the team's own.
+pub(super) fn save(run: &mut Run, team: &FlowTeam, notes: &BTreeMap<String, String>) -> Result<()> {
+    let newest = checkpoint::latest(&run.dir.checkpoints())?;
     let averaged = newest.map(|newest| newest.tensors_if_any("ema")).transpose()?.flatten();
-    let params = averaged.map_or_else(|| objective.params().named(), |ema| ema.tensors);
-    store::write_named(file, objective.team.first().config(), &params, &notes)
+    let params = averaged.map_or_else(|| team.params().named(), |ema| ema.tensors);
+    let file = run.dir.file("flow.safetensors");
+    store::write_named(&file, team.first().config(), &params, notes)?;
+    run.terminal.line(&format!("weights: {}", file.display()));
+    Ok(())
 }

@@ -1,7 +1,6 @@
 //! From the command line to a fine-tuning run.
 
 use std::collections::BTreeMap;
-use std::path::Path;
 
 use anyhow::{Context, Result};
 use tch::Device;
@@ -18,6 +17,7 @@ use crate::io::weights::{Weights, read_weights};
 use crate::torch::{device, threads};
 use crate::train::flow::config::DataConfig;
 use crate::train::flow::data;
+use crate::train::flow::launch::save;
 use crate::train::flow::reference::Reference;
 use crate::train::flow::subject::Subject;
 use crate::train::flow::team::FlowTeam;
@@ -57,10 +57,7 @@ pub fn finetune(common: &Common) -> Result<()> {
     let (rounds, proposals) = (config.rounds, config.proposals);
     run.terminal.line(&format!("{parameters} parameters, {name} ({atoms} atoms), {rounds} x {proposals} proposals"));
     train(&mut objective, &config.evaluated(), &mut run, checkpoint)?;
-    let file = run.dir.file("flow.safetensors");
-    save(&objective, &run, &file)?;
-    run.terminal.line(&format!("weights: {}", file.display()));
-    Ok(())
+    save(&mut run, &objective.team, &notes(&objective.config))
 }
 
 /// Builds what a (validated) config describes; its `scale` and `temperature` are then filled in.
@@ -119,18 +116,13 @@ fn copied(flow: &AutoregressiveFlow) -> Result<AutoregressiveFlow> {
     Ok(copy)
 }
 
-/// The averaged weights where there are any, with what a later user must know.
-fn save(objective: &TuneObjective, run: &Run, file: &Path) -> Result<()> {
-    let config = &objective.config;
+/// What a later user of the weights must know.
+fn notes(config: &FlowTuneConfig) -> BTreeMap<String, String> {
     let number = |value: Option<f64>| value.map(|value| value.to_string()).unwrap_or_default();
-    let notes = BTreeMap::from([
+    BTreeMap::from([
         ("scale".to_string(), number(config.scale)),
         ("temperature".to_string(), number(config.temperature)),
         ("sequences".to_string(), config.sequence.clone()),
         ("finetuned_from".to_string(), config.init.display().to_string()),
-    ]);
-    let newest = crate::io::checkpoint::latest(&run.dir.checkpoints())?;
-    let averaged = newest.map(|newest| newest.tensors_if_any("ema")).transpose()?.flatten();
-    let params = averaged.map_or_else(|| objective.params().named(), |ema| ema.tensors);
-    store::write_named(file, objective.team.first().config(), &params, &notes)
+    ])
 }
