@@ -16,12 +16,12 @@ use crate::config::cli::Common;
 use crate::config::load::{self, Loaded};
 use crate::config::to_yaml;
 use crate::flows::{AutoregressiveFlow, Flow, store};
-use crate::io::checkpoint;
+use crate::io::checkpoint::{self, Checkpoint};
 use crate::torch::seed::{Stream, reseed};
 use crate::torch::{device, threads};
 use crate::train::objective::Objective;
 use crate::train::run::Plan;
-use crate::train::{Run, train};
+use crate::train::{Run, TrainConfig, train};
 
 /// `flow train`: trains, then writes the weights as one file that says how to build its network.
 pub fn train_flow(common: &Common) -> Result<()> {
@@ -35,25 +35,38 @@ pub fn train_flow(common: &Common) -> Result<()> {
     let config = &loaded.value;
     let mut objective = build(config, device).map_err(|error| loaded.locate(error))?;
     let yaml = to_yaml(config)?;
+    let (mut run, checkpoint) = open(common, &loaded.name, &yaml, config.seed, &config.train, (device, reason))?;
+    let parameters = objective.params().count();
+    run.terminal.line(&format!("{parameters} parameters, {} molecules", objective.ensembles.len()));
+    train(&mut objective, &config.train, &mut run, checkpoint)?;
+    save(&mut run, &objective.team, &notes(config))
+}
+
+/// Opens the run folder of a training under `runs/flow/`, and says where it computes.
+pub(super) fn open(
+    common: &Common,
+    name: &str,
+    yaml: &str,
+    seed: u64,
+    train: &TrainConfig,
+    (device, reason): (Device, Option<String>),
+) -> Result<(Run, Option<Checkpoint>)> {
     let plan = Plan {
         task: "flow",
-        name: &loaded.name,
-        yaml: &yaml,
-        seed: config.seed,
+        name,
+        yaml,
+        seed,
         out: common.out.as_deref(),
         resume: common.resume,
         swept: &[],
         device: &device::describe(device),
-        keep_checkpoints: config.train.keep_checkpoints,
+        keep_checkpoints: train.keep_checkpoints,
     };
     let (mut run, checkpoint) = Run::open(&plan)?;
     if let Some(reason) = reason {
         run.terminal.line(&format!("computing on the CPU: {reason}"));
     }
-    let parameters = objective.params().count();
-    run.terminal.line(&format!("{parameters} parameters, {} molecules", objective.ensembles.len()));
-    train(&mut objective, &config.train, &mut run, checkpoint)?;
-    save(&mut run, &objective.team, &notes(config))
+    Ok((run, checkpoint))
 }
 
 fn load_config(common: &Common) -> Result<Loaded<FlowTrainConfig>> {

@@ -19,10 +19,8 @@ pub fn interactions<T: Real, const L: usize, const F: bool, const BORN: bool>(
     let mut p = 0;
     for i in 0..model.atoms {
         let [xi, yi, zi] = block.x[i];
-        let (mut energy, mut integral) = ([T::ZERO; L], [T::ZERO; L]);
-        if BORN {
-            integral = block.born[i].integral;
-        }
+        let mut energy = [T::ZERO; L];
+        let mut integral = if BORN { block.born[i].integral } else { [T::ZERO; L] };
         for j in i + 1..model.atoms {
             let [charge, sigma2, epsilon4] = force.pairs[p];
             let [xj, yj, zj] = &block.x[j];

@@ -17,13 +17,12 @@ use crate::io::weights::{Weights, read_weights};
 use crate::torch::{device, threads};
 use crate::train::flow::config::DataConfig;
 use crate::train::flow::data;
-use crate::train::flow::launch::save;
+use crate::train::flow::launch::{open, save};
 use crate::train::flow::reference::Reference;
 use crate::train::flow::subject::Subject;
 use crate::train::flow::team::FlowTeam;
 use crate::train::objective::Objective;
-use crate::train::run::Plan;
-use crate::train::{Run, train};
+use crate::train::train;
 
 /// `flow finetune`: trains on reweighted proposals, then writes the weights as `flow train` does.
 pub fn finetune(common: &Common) -> Result<()> {
@@ -38,21 +37,7 @@ pub fn finetune(common: &Common) -> Result<()> {
     let mut objective = build(&loaded.value, device).map_err(|error| loaded.locate(error))?;
     let config = objective.config.clone();
     let yaml = to_yaml(&config)?;
-    let plan = Plan {
-        task: "flow",
-        name: &loaded.name,
-        yaml: &yaml,
-        seed: config.seed,
-        out: common.out.as_deref(),
-        resume: common.resume,
-        swept: &[],
-        device: &device::describe(device),
-        keep_checkpoints: config.train.keep_checkpoints,
-    };
-    let (mut run, checkpoint) = Run::open(&plan)?;
-    if let Some(reason) = reason {
-        run.terminal.line(&format!("computing on the CPU: {reason}"));
-    }
+    let (mut run, checkpoint) = open(common, &loaded.name, &yaml, config.seed, &config.train, (device, reason))?;
     let (name, atoms, parameters) = (&config.sequence, objective.subject.atoms(), objective.params().count());
     let (rounds, proposals) = (config.rounds, config.proposals);
     run.terminal.line(&format!("{parameters} parameters, {name} ({atoms} atoms), {rounds} x {proposals} proposals"));
