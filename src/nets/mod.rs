@@ -1,6 +1,8 @@
 //! What learns. A network keeps its parameters under PyTorch's names and starts as its reference code does.
 
 pub mod control;
+pub mod conv;
+pub mod denoiser;
 pub mod letf;
 pub mod linear;
 pub mod log_flow;
@@ -9,3 +11,4 @@ pub mod time_embed;
 pub mod vanilla;
 
 pub use control::{Control, NetConfig};
+pub use denoiser::{Denoiser, DenoiserConfig};

@@ -30,6 +30,12 @@ pub fn vjp(y: &Tensor, x: &Tensor, v: &Tensor, create_graph: bool) -> Tensor {
     grad(&(y * v).sum(y.kind()), &[x], create_graph).remove(0)
 }
 
+/// [`vjp`] that leaves the graph for further calls and builds none of its own: one backward pass, no more.
+pub fn vjp_again(y: &Tensor, x: &Tensor, v: &Tensor) -> Tensor {
+    let pulled = Tensor::run_backward(&[(y * v).sum(y.kind())], &[x], true, false).remove(0);
+    if pulled.defined() { pulled } else { x.zeros_like() }
+}
+
 /// Jacobian-vector product `(dy/dx) v`, by differentiating the vjp with respect to its (dummy) cotangent.
 ///
 /// `y` must have been computed from `x` with its graph kept; the shape of `y`.

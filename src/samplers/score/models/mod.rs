@@ -1,6 +1,7 @@
 //! What knows the score of the noised data: formulas and Monte Carlo here, networks in their own files.
 
 pub mod gaussian;
+pub mod learned;
 pub mod logistic;
 pub mod mixture;
 pub mod points;
@@ -10,6 +11,7 @@ use serde::{Deserialize, Serialize};
 use tch::Tensor;
 
 pub use gaussian::{GaussianConfig, GaussianScore};
+pub use learned::LearnedScore;
 pub use logistic::LogisticConfig;
 pub use mixture::{MixtureConfig, MixtureScore};
 pub use points::PointsScore;
@@ -36,7 +38,7 @@ pub trait ScoreModel: Send {
         let x = x.detach().set_requires_grad(true);
         let score = tch::with_grad(|| self.score(t, &x));
         let detached = score.detach();
-        let product = move |v: &Tensor| tch::with_grad(|| autograd::vjp(&score, &x, v, true)).detach();
+        let product = move |v: &Tensor| tch::with_grad(|| autograd::vjp_again(&score, &x, v)).detach();
         Linearization { score: detached, product: Box::new(product) }
     }
 
