@@ -13,6 +13,7 @@ use sampler::io::atomic::write_atomic;
 use sampler::log::table::{Table, figure};
 use sampler::torch::{device, threads};
 use sampler::train::run::Plan;
+use sampler::train::score::learn::launch;
 use sampler::train::score::{ScoreConfig, exact, sample, study};
 use sampler::train::{Cost, Run};
 use serde_json::json;
@@ -45,6 +46,8 @@ enum Verb {
     Sample(Common),
     /// A grid over integrators and steps: study.json, study.md, study.csv, and W2 against h, calls and time
     Study(Common),
+    /// Learn a score from samples of the data by denoising score matching: score.safetensors in the run folder
+    Train(Common),
 }
 
 fn main() -> ExitCode {
@@ -53,6 +56,7 @@ fn main() -> ExitCode {
         Verb::Exact(common) => with_run(common, run_exact),
         Verb::Sample(common) => with_run(common, run_sample),
         Verb::Study(common) => with_run(common, run_study),
+        Verb::Train(common) => launch::train_score(common),
     })
 }
 

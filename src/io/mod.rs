@@ -7,6 +7,7 @@ pub mod assign;
 pub mod atomic;
 pub mod checkpoint;
 pub mod environment;
+pub mod images;
 pub mod run_dir;
 pub mod stream;
 pub mod table;

@@ -3,6 +3,7 @@
 pub mod bridge;
 pub mod config;
 pub mod curves;
+pub mod denoiser;
 pub mod discrete;
 pub mod flow;
 pub mod lr_schedule;

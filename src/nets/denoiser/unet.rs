@@ -108,8 +108,7 @@ impl Block {
                 Conv2d::new(scope.sub("conv1"), out, out, 3, 1, Init::Constant(0.0)),
             ],
             embedded: Linear::new(scope.sub("embedded"), embedding, 2 * out, Init::PyTorch),
-            shortcut: (input != out)
-                .then(|| Conv2d::new(scope.sub("shortcut"), input, out, 1, 1, Init::PyTorch)),
+            shortcut: (input != out).then(|| Conv2d::new(scope.sub("shortcut"), input, out, 1, 1, Init::PyTorch)),
         }
     }
 

@@ -97,11 +97,15 @@ fn repeat_seed(seed: u64, repeat: usize) -> u64 {
     seed.wrapping_add(repeat as u64 * 1_000_003)
 }
 
+/// Random unit vectors `[count, D]` f64 for points like `x` `[N, D]`.
+pub fn unit_directions(count: i64, x: &Tensor) -> Tensor {
+    let directions = Tensor::randn([count, x.size()[1]], (Kind::Double, x.device()));
+    &directions / directions.square().sum_dim_intlist(-1, true, None).sqrt()
+}
+
 fn distances(pairs: Vec<Pair>, config: &SampleConfig, seed: u64) -> Distances {
     reseed(seed, Stream::Data, 1);
-    let dim = pairs[0].0.size()[1];
-    let directions = Tensor::randn([config.directions, dim], (Kind::Double, pairs[0].0.device()));
-    let directions = &directions / directions.square().sum_dim_intlist(-1, true, None).sqrt();
+    let directions = unit_directions(config.directions, &pairs[0].0);
 
     let first =
         |x: &Tensor| Vec::<f64>::try_from(x.select(1, 0).to_kind(Kind::Double).contiguous()).unwrap_or_default();

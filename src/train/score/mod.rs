@@ -2,6 +2,8 @@
 
 pub mod config;
 pub mod exact;
+pub mod images;
+pub mod learn;
 pub mod measure;
 pub mod order;
 mod pictures;
