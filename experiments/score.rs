@@ -1,4 +1,4 @@
-//! `score`: exact laws, samples and studies of score-based samplers.
+//! `score`: exact laws, samples and studies of score-based samplers; learning scores.
 
 use std::num::NonZeroUsize;
 use std::process::ExitCode;
@@ -14,7 +14,8 @@ use sampler::log::table::{Table, figure};
 use sampler::torch::{device, threads};
 use sampler::train::run::Plan;
 use sampler::train::score::learn::launch;
-use sampler::train::score::{ScoreConfig, exact, sample, study};
+use sampler::train::score::subject::Subject;
+use sampler::train::score::{ScoreConfig, bench, classifier, digits, exact, sample, study};
 use sampler::train::{Cost, Run};
 use serde_json::json;
 use tch::{Device, Kind};
@@ -36,7 +37,10 @@ const EXAMPLES: &str = "Examples:
   score exact configs/score/exact_gaussian.yaml 'target.mean=[1, -1]' 'target.variance=[0.1, 1.5]' num_steps=80
   score exact configs/score/exact_gaussian.yaml integrator.type=local_linearization --out law
   score sample configs/score/mixture_2d.yaml integrator.type=heun time_grid.type=karras
-  score study configs/score/exact_gaussian.yaml";
+  score study configs/score/exact_gaussian.yaml
+  score train configs/score/train/mixture_2d.yaml
+  score study configs/score/digits.yaml
+  score bench --json";
 
 #[derive(Subcommand)]
 enum Verb {
@@ -48,6 +52,10 @@ enum Verb {
     Study(Common),
     /// Learn a score from samples of the data by denoising score matching: score.safetensors in the run folder
     Train(Common),
+    /// Train the classifier whose features the Fréchet distance of images compares: classifier.safetensors
+    Classifier(Common),
+    /// Time a step of the integrators on a network
+    Bench(bench::BenchArgs),
 }
 
 fn main() -> ExitCode {
@@ -57,6 +65,8 @@ fn main() -> ExitCode {
         Verb::Sample(common) => with_run(common, run_sample),
         Verb::Study(common) => with_run(common, run_study),
         Verb::Train(common) => launch::train_score(common),
+        Verb::Classifier(common) => classifier::train_classifier(common),
+        Verb::Bench(args) => bench::bench(args),
     })
 }
 
@@ -75,7 +85,7 @@ fn with_run(common: &Common, body: fn(&Loaded<ScoreConfig>, Device, Run) -> Resu
     threads::configure(common.threads.map(NonZeroUsize::get));
     let (device, reason) = device::select(&common.device)?;
     // A target that cannot be built leaves no folder behind.
-    loaded.value.target.build((Kind::Double, Device::Cpu)).map_err(|error| loaded.locate(error))?;
+    Subject::build(&loaded.value, (Kind::Double, Device::Cpu)).map_err(|error| loaded.locate(error))?;
     let plan = Plan {
         task: "score",
         name: &loaded.name,
@@ -123,6 +133,9 @@ fn run_sample(loaded: &Loaded<ScoreConfig>, device: Device, mut run: Run) -> Res
 
 fn run_study(loaded: &Loaded<ScoreConfig>, device: Device, mut run: Run) -> Result<()> {
     let config = &loaded.value;
+    if config.data.is_some() {
+        return run_image_study(loaded, device, run);
+    }
     let study = study::study(config, (Kind::Double, device), &mut |line| run.terminal.line(line))?;
     run.pictures(0, &study.pictures()?)?;
 
@@ -132,6 +145,17 @@ fn run_study(loaded: &Loaded<ScoreConfig>, device: Device, mut run: Run) -> Resu
     write_atomic(&run.dir.file("study.csv"), table.to_csv().as_bytes())?;
     write_atomic(&run.dir.file("study.json"), &serde_json::to_vec_pretty(&study.rows())?)?;
     run.terminal.result(&format!("{}\n{}", table.to_text(), orders.to_text()));
+    run.finish("done", 0, Cost::default(), &study.figures())
+}
+
+fn run_image_study(loaded: &Loaded<ScoreConfig>, device: Device, mut run: Run) -> Result<()> {
+    let study = digits::study(&loaded.value, (Kind::Double, device), &mut |line| run.terminal.line(line))?;
+    run.pictures(0, &study.pictures()?)?;
+    let table = study.table();
+    write_atomic(&run.dir.file("study.md"), table.to_markdown().as_bytes())?;
+    write_atomic(&run.dir.file("study.csv"), table.to_csv().as_bytes())?;
+    write_atomic(&run.dir.file("study.json"), &serde_json::to_vec_pretty(&study.rows())?)?;
+    run.terminal.result(&table.to_text());
     run.finish("done", 0, Cost::default(), &study.figures())
 }
 

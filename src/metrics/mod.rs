@@ -13,6 +13,7 @@
 //! | [`jensen_shannon`] | divergences of point sets by clusters or histograms |
 //! | [`autocorrelation`] | means of correlated series: inefficiency, effective sample size, blocked errors |
 //! | [`bures`] | W2 of Gaussians |
+//! | [`frechet`] | distance of feature vectors by their moments |
 //! | [`sliced`] | W2 of densities on a line, and of points seen along many directions |
 //! | [`assignment`], [`pairwise`] | the optimal matching and the distances they stand on |
 //!
@@ -23,6 +24,7 @@ pub mod assignment;
 pub mod autocorrelation;
 pub mod bures;
 pub mod energy;
+pub mod frechet;
 pub mod jensen_shannon;
 pub mod mmd;
 pub mod modes;

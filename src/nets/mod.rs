@@ -1,5 +1,6 @@
 //! What learns. A network keeps its parameters under PyTorch's names and starts as its reference code does.
 
+pub mod classifier;
 pub mod control;
 pub mod conv;
 pub mod denoiser;

@@ -4,7 +4,7 @@ use anyhow::Result;
 use serde::{Deserialize, Serialize};
 use tch::Tensor;
 
-use super::matrix_functions::{MAX_TERMS, noise_root, phi1, phi2, phi2_series};
+use super::matrix_functions::{MAX_TERMS, phi1, phi2, phi2_coefficient, root_coefficient, series};
 use super::models::{ScoreModel, at};
 use super::{Draws, Integrator, Randomness, State, Step, StepCost};
 use crate::config::check;
@@ -28,8 +28,8 @@ pub struct LocalLinearization {
 pub enum Route {
     /// Eigenvalues of whole Hessians; for few coordinates, and for stiff targets.
     Hessian,
-    /// Power series by Hessian-vector products: `terms` of them for the noise, and one less for the drift. From one
-    /// term on the step has order 2; the series converge where `|h L| < π`.
+    /// Power series by `terms` Hessian-vector products, which serve noise and drift at once. From one term on the step
+    /// has order 2; the series converge where `|h L| < π`.
     Series { terms: usize },
 }
 
@@ -38,7 +38,7 @@ pub enum Route {
 #[serde(default, deny_unknown_fields)]
 pub struct LocalLinearizationConfig {
     pub route: RouteName,
-    /// Products with the Hessian in the noise of `route: series`, 1 to 7.
+    /// Products with the Hessian in a step of `route: series`, 1 to 7.
     pub terms: usize,
 }
 
@@ -76,7 +76,7 @@ impl Integrator for LocalLinearization {
     fn cost(&self) -> StepCost {
         match self.route {
             Route::Hessian => StepCost { score_calls: 1, hessian_calls: 1, hvp_calls: 0 },
-            Route::Series { terms } => StepCost { score_calls: 1, hvp_calls: 2 * terms as u64 - 1, hessian_calls: 0 },
+            Route::Series { terms } => StepCost { score_calls: 1, hvp_calls: terms as u64, hessian_calls: 0 },
         }
     }
 
@@ -87,16 +87,16 @@ impl Integrator for LocalLinearization {
     fn step(&self, model: &dyn ScoreModel, step: Step, state: State, draws: &Draws) -> State {
         let (x, h) = (state.x, step.h());
         let t = at(step.from, &x);
-        let (score, curved, noise) = match self.route {
+        let (score, rest) = match self.route {
             Route::Hessian => by_eigenvalues(model, &t, &x, h, &draws.xi),
             Route::Series { terms } => by_series(model, &t, &x, h, &draws.xi, terms),
         };
-        State::new(&x * (1.0 + 0.5 * h) + score * h + curved * (0.25 * h * h) + noise * h.sqrt())
+        State::new(&x * (1.0 + 0.5 * h) + score * h + rest)
     }
 }
 
-/// Score, `(hL)^{-2} (e^{hL} - I - hL) x` and `sqrt((e^{2hL} - I) / (2hL)) ξ`, each `[N, D]`.
-fn by_eigenvalues(model: &dyn ScoreModel, t: &Tensor, x: &Tensor, h: f64, xi: &Tensor) -> (Tensor, Tensor, Tensor) {
+/// The score, and what functions of `L` give: `L^{-2} (e^{hL} - I - hL) x/4 + sqrt(L^{-1} (e^{2hL} - I) / 2) ξ`.
+fn by_eigenvalues(model: &dyn ScoreModel, t: &Tensor, x: &Tensor, h: f64, xi: &Tensor) -> (Tensor, Tensor) {
     let score = model.score(t, x);
     // A particle that has left for infinity has no Hessian; it stays lost by its own coordinates.
     let hessian = model.hessian(t, x).nan_to_num(0.0, 0.0, 0.0); // [N, D, D]
@@ -110,21 +110,14 @@ fn by_eigenvalues(model: &dyn ScoreModel, t: &Tensor, x: &Tensor, h: f64, xi: &T
     let curved = applied(phi2(&hl), x);
     // The symmetric root, as of the series.
     let noise = applied(phi1(&(hl * 2.0)).sqrt(), xi);
-    (score, curved, noise)
+    (score, curved * (0.25 * h * h) + noise * h.sqrt())
 }
 
-/// The same by power series.
-fn by_series(
-    model: &dyn ScoreModel,
-    t: &Tensor,
-    x: &Tensor,
-    h: f64,
-    xi: &Tensor,
-    terms: usize,
-) -> (Tensor, Tensor, Tensor) {
+/// The same by power series, both in one pass of Horner's scheme.
+fn by_series(model: &dyn ScoreModel, t: &Tensor, x: &Tensor, h: f64, xi: &Tensor, terms: usize) -> (Tensor, Tensor) {
     let linear = model.linearize(t, x);
     let apply = |v: &Tensor| v * 0.5 + (linear.product)(v);
-    let curved = phi2_series(x, h, terms - 1, apply);
-    let noise = noise_root(xi, h, terms, apply);
-    (linear.score, curved, noise)
+    let both = |k: usize| x * (0.25 * h * h * phi2_coefficient(k)) + xi * (h.sqrt() * root_coefficient(k));
+    let rest = series(h, terms, both, apply);
+    (linear.score, rest)
 }

@@ -40,26 +40,20 @@ pub const MAX_TERMS: usize = ROOT.len() - 1;
 const ROOT: [f64; 8] =
     [1.0, 1.0 / 2.0, 5.0 / 24.0, 1.0 / 16.0, 79.0 / 5760.0, 3.0 / 1280.0, 71.0 / 193_536.0, 113.0 / 1_935_360.0];
 
-/// `sqrt((e^{2hL} - 1) / (2hL)) v` to the power `terms` of `hL`; costs `terms` products `apply(v) = L v`.
-pub fn noise_root(v: &Tensor, h: f64, terms: usize, apply: impl Fn(&Tensor) -> Tensor) -> Tensor {
-    series(v, h, &ROOT[..=terms], apply)
+/// Coefficient of `z^k` in `sqrt((e^{2z} - 1) / (2z))`, for `k` up to [`MAX_TERMS`].
+pub fn root_coefficient(k: usize) -> f64 {
+    ROOT[k]
 }
 
-/// `(hL)^{-2} (e^{hL} - I - hL) v` to the power `terms` of `hL`; costs `terms` products.
-pub fn phi2_series(v: &Tensor, h: f64, terms: usize, apply: impl Fn(&Tensor) -> Tensor) -> Tensor {
-    let inverse_factorial = |k: usize| 1.0 / (1..=k + 2).map(|i| i as f64).product::<f64>();
-    let coefficients: Vec<f64> = (0..=terms).map(inverse_factorial).collect();
-    series(v, h, &coefficients, apply)
+/// Coefficient of `z^k` in `(e^z - 1 - z) / z²`.
+pub fn phi2_coefficient(k: usize) -> f64 {
+    1.0 / (1..=k + 2).map(|i| i as f64).product::<f64>()
 }
 
-fn series(v: &Tensor, h: f64, coefficients: &[f64], apply: impl Fn(&Tensor) -> Tensor) -> Tensor {
-    let mut power = v.shallow_clone();
-    let mut sum = v * coefficients[0];
-    for coefficient in &coefficients[1..] {
-        power = apply(&power) * h;
-        sum += &power * *coefficient;
-    }
-    sum
+/// `Σ_k (hL)^k v_k` for `k` from 0 to `terms`, by Horner's scheme: `terms` products `apply(v) = L v`, however many series
+/// are added up in the `v_k`.
+pub fn series(h: f64, terms: usize, v: impl Fn(usize) -> Tensor, apply: impl Fn(&Tensor) -> Tensor) -> Tensor {
+    (0..terms).rev().fold(v(terms), |sum, k| apply(&sum) * h + v(k))
 }
 
 #[cfg(test)]
@@ -95,8 +89,8 @@ mod tests {
         let apply = |v: &Tensor| v * &eigenvalues;
         let error = |terms| {
             let h = 0.5;
-            let root = noise_root(&v, h, terms, apply) - phi1(&(&eigenvalues * (2.0 * h))).sqrt();
-            let drift = phi2_series(&v, h, terms, apply) - phi2(&(&eigenvalues * h));
+            let root = series(h, terms, |k| &v * root_coefficient(k), apply) - phi1(&(&eigenvalues * (2.0 * h))).sqrt();
+            let drift = series(h, terms, |k| &v * phi2_coefficient(k), apply) - phi2(&(&eigenvalues * h));
             f64::try_from(root.abs().max()).unwrap().max(f64::try_from(drift.abs().max()).unwrap())
         };
         assert!(error(1) < 0.05 && error(3) < 2e-3 && error(MAX_TERMS) < 2e-7, "{} {}", error(1), error(MAX_TERMS));

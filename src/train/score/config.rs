@@ -3,6 +3,8 @@
 use anyhow::Result;
 use serde::{Deserialize, Serialize};
 
+use super::images::DataConfig;
+use super::subject::ModelSource;
 use crate::bad_input;
 use crate::config::check;
 use crate::samplers::score::time_grid::UniformConfig;
@@ -12,8 +14,15 @@ use crate::samplers::score::{IntegratorConfig, ModelConfig, TimeGrid, TimeGridCo
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct ScoreConfig {
-    /// The data, and the score that the sampler is given.
-    pub target: ModelConfig,
+    /// Data with a formula, and the score that the sampler is given unless `model` says otherwise.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub target: Option<ModelConfig>,
+    /// Images in a file, in place of `target`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub data: Option<DataConfig>,
+    /// The score that the sampler is given.
+    #[serde(default)]
+    pub model: ModelSource,
     /// Where the reverse process starts, forward time T of `dX = -X/2 dt + dB`.
     #[serde(default = "ten")]
     pub horizon: f64,
@@ -89,6 +98,8 @@ pub enum Measure {
     Density,
     /// Samples against exact samples: W1 and W2 of the first coordinate, sliced W2, with their floors.
     Samples,
+    /// Images against images held out: MMD, Fréchet distance, and classes, with their floors.
+    Images,
 }
 
 fn ten() -> f64 {
@@ -110,12 +121,29 @@ fn euler() -> IntegratorConfig {
 impl ScoreConfig {
     /// Checks everything that can be checked without building.
     pub fn validate(&self) -> Result<()> {
+        match (&self.target, &self.data, &self.model) {
+            (None, None, _) | (Some(_), Some(_), _) => {
+                return Err(bad_input!(
+                    "one of 'target' (data with a formula) and 'data' (images in a file) must be given"
+                ));
+            }
+            (None, Some(_), ModelSource::Exact {}) => {
+                return Err(bad_input!("'model' must be learned for images: {{type: learned, weights: FILE}}"));
+            }
+            _ => {}
+        }
+        self.data.as_ref().map_or(Ok(()), DataConfig::validate)?;
         self.integrator.validate("integrator")?;
         self.grid()?;
         check::in_range("sample.n", self.sample.n, 2, 10_000_000)?;
         check::in_range("sample.repeats", self.sample.repeats, 1, 10_000)?;
         check::in_range("sample.directions", self.sample.directions, 1, 100_000)?;
         self.study.as_ref().map_or(Ok(()), |study| study.validate(self))
+    }
+
+    /// The data's formula. Errors: they are images.
+    pub fn target(&self) -> Result<&ModelConfig> {
+        self.target.as_ref().ok_or_else(|| bad_input!("'target' must be given here: images have no exact law"))
     }
 
     /// The grid of `exact` and `sample`.
@@ -138,6 +166,14 @@ impl StudyConfig {
             ));
         }
         check::at_least("study.fit_last", self.fit_last, 3)?;
+        if (self.measure == Measure::Images) != config.data.is_some() {
+            return Err(bad_input!("'study.measure' must be images with 'data', and only there"));
+        }
+        if config.model != (ModelSource::Exact {}) && !matches!(self.measure, Measure::Samples | Measure::Images) {
+            return Err(bad_input!(
+                "'study.measure' must be samples for a learned model: its laws have no closed form"
+            ));
+        }
         self.grids(config).map(|_| ())
     }
 

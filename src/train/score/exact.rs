@@ -4,6 +4,7 @@ use anyhow::Result;
 use tch::{Device, Kind, Tensor};
 
 use super::config::{ScoreConfig, Start};
+use super::subject::ModelSource;
 use crate::bad_input;
 use crate::metrics::bures::w2_gaussians;
 use crate::metrics::sliced::w2_densities;
@@ -30,7 +31,10 @@ pub struct ExactLaw {
 
 /// The law for Gaussian data under any integrator, and for mixtures on a line under one Gaussian noise a step.
 pub fn exact(config: &ScoreConfig, integrator: &dyn Integrator, grid: &TimeGrid) -> Result<ExactLaw> {
-    match &config.target {
+    if config.model != (ModelSource::Exact {}) {
+        return Err(bad_input!("'model' must be exact for an exact law; `score sample` takes a learned one"));
+    }
+    match config.target()? {
         ModelConfig::Gaussian(gaussian) => {
             Ok(by_moments(&GaussianScore::new(gaussian, EXACT)?, config.start, integrator, grid))
         }
@@ -62,7 +66,7 @@ fn by_density(
     integrator: &dyn Integrator,
     grid: &TimeGrid,
 ) -> Result<ExactLaw> {
-    let model = config.target.build(EXACT)?;
+    let model = config.target()?.build(EXACT)?;
     if mixture.means[0].len() != 1 {
         return Err(bad_input!(
             "'target.means' must have one coordinate for an exact law of a mixture, found {}; use `score sample`",

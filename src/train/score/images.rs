@@ -107,19 +107,19 @@ impl ImageData {
         self.part(self.training, most.min(self.x.size()[0] - self.training))
     }
 
-    /// `n` images held out, without replacement: those of set number `set`.
+    /// `n` images held out with their labels, without replacement: those of set number `set`.
     ///
     /// Errors: too few of them for so many sets.
-    pub fn held_out_set(&self, n: i64, set: usize) -> Result<Tensor> {
+    pub fn held_out_set(&self, n: i64, set: usize) -> Result<(Tensor, Option<Tensor>)> {
         self.set(self.training, self.x.size()[0] - self.training, n, set, "held out")
     }
 
     /// The same of training images.
-    pub fn training_set(&self, n: i64, set: usize) -> Result<Tensor> {
+    pub fn training_set(&self, n: i64, set: usize) -> Result<(Tensor, Option<Tensor>)> {
         self.set(0, self.training, n, set, "for training")
     }
 
-    fn set(&self, start: i64, count: i64, n: i64, set: usize, what: &str) -> Result<Tensor> {
+    fn set(&self, start: i64, count: i64, n: i64, set: usize, what: &str) -> Result<(Tensor, Option<Tensor>)> {
         let begin = n * set as i64;
         if begin + n > count {
             let needed = n * (set as i64 + 1);
@@ -127,7 +127,7 @@ impl ImageData {
                 "'sample.n' times 'sample.repeats' asks for {needed} images, but {count} are {what}; take fewer"
             ));
         }
-        Ok(self.x.narrow(0, start + begin, n))
+        Ok(self.part(start + begin, n))
     }
 
     fn part(&self, start: i64, count: i64) -> (Tensor, Option<Tensor>) {

@@ -6,9 +6,10 @@ use anyhow::{Context, Result};
 use tch::{Kind, Tensor};
 
 use super::config::SampleConfig;
+use super::subject::Subject;
 use crate::metrics::energy::wasserstein_1d;
 use crate::metrics::sliced::sliced_w2;
-use crate::samplers::score::{Integrator, ScoreModel, TimeGrid, simulate};
+use crate::samplers::score::{Integrator, TimeGrid, simulate};
 use crate::targets::Options;
 use crate::torch::seed::{Stream, reseed};
 
@@ -57,7 +58,7 @@ type Pair = (Tensor, Tensor);
 
 /// Distances of an integrator's samples from exact ones.
 pub fn measure(
-    model: &dyn ScoreModel,
+    subject: &Subject,
     integrator: &dyn Integrator,
     grid: &TimeGrid,
     config: &SampleConfig,
@@ -68,10 +69,10 @@ pub fn measure(
     let mut seconds = 0.0;
     let pairs = (0..config.repeats).map(|repeat| {
         let started = Instant::now();
-        let x = simulate(model, integrator, grid, config.n, repeat_seed(seed, repeat), options);
+        let x = simulate(subject.model.as_ref(), integrator, grid, config.n, repeat_seed(seed, repeat), options);
         seconds += started.elapsed().as_secs_f64();
         first.get_or_insert_with(|| x.shallow_clone());
-        Ok((x, exact_samples(model, config.n, seed, 2 * repeat)?))
+        Ok((x, subject.exact_samples(config.n, seed, 2 * repeat)?))
     });
     let distances = distances(pairs.collect::<Result<Vec<Pair>>>()?, config, seed);
     let x = first.context("no repeats")?;
@@ -79,21 +80,16 @@ pub fn measure(
 }
 
 /// The same distances between two exact sets: what no sampler can be told from at this number of samples.
-pub fn floor(model: &dyn ScoreModel, config: &SampleConfig, seed: u64) -> Result<Distances> {
+pub fn floor(subject: &Subject, config: &SampleConfig, seed: u64) -> Result<Distances> {
     let pair = |repeat| {
-        let one = exact_samples(model, config.n, seed, 2 * repeat)?;
-        Ok((one, exact_samples(model, config.n, seed, 2 * repeat + 1)?))
+        let one = subject.exact_samples(config.n, seed, 2 * repeat)?;
+        Ok((one, subject.exact_samples(config.n, seed, 2 * repeat + 1)?))
     };
     Ok(distances((0..config.repeats).map(pair).collect::<Result<_>>()?, config, seed))
 }
 
-/// Set number `set` of `n` exact samples.
-pub fn exact_samples(model: &dyn ScoreModel, n: i64, seed: u64, set: usize) -> Result<Tensor> {
-    reseed(seed, Stream::Data, 1000 + set as u64);
-    model.sample(n).context("the target has no exact samples to compare with")
-}
-
-fn repeat_seed(seed: u64, repeat: usize) -> u64 {
+/// The seed of a repeat.
+pub(super) fn repeat_seed(seed: u64, repeat: usize) -> u64 {
     seed.wrapping_add(repeat as u64 * 1_000_003)
 }
 

@@ -1,6 +1,9 @@
 //! Score-based sampling as a task: exact laws, samples, and studies of the error against the step.
 
+pub mod bench;
+pub mod classifier;
 pub mod config;
+pub mod digits;
 pub mod exact;
 pub mod images;
 pub mod learn;
@@ -9,5 +12,6 @@ pub mod order;
 mod pictures;
 pub mod sample;
 pub mod study;
+pub mod subject;
 
 pub use config::ScoreConfig;

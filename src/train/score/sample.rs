@@ -3,26 +3,32 @@
 use anyhow::Result;
 
 use super::config::ScoreConfig;
-use super::measure::{Distances, exact_samples, floor, measure};
+use super::digits;
+use super::measure::{Distances, floor, measure};
 use super::pictures;
+use super::subject::Subject;
 use crate::samplers::score::StepCost;
 use crate::targets::Options;
 use crate::train::Evaluation;
 
 /// Samples `x` [n, D], distances with standard errors and floors, a histogram. The second part is the work of a repeat.
 pub fn sample(config: &ScoreConfig, options: Options) -> Result<(Evaluation, StepCost)> {
-    let model = config.target.build(options)?;
+    let subject = Subject::build(config, options)?;
+    subject.check_integrator("integrator", &config.integrator, config.sample.n)?;
     let integrator = config.integrator.build();
     let grid = config.grid()?;
-    let measured = measure(model.as_ref(), integrator.as_ref(), &grid, &config.sample, config.seed, options)?;
-    let floor = floor(model.as_ref(), &config.sample, config.seed)?;
     let cost = integrator.cost().times(grid.num_steps(), config.sample.n);
+    if subject.gallery().is_some() {
+        return Ok((digits::sample(config, &subject, options)?, cost));
+    }
+    let measured = measure(&subject, integrator.as_ref(), &grid, &config.sample, config.seed, options)?;
+    let floor = floor(&subject, &config.sample, config.seed)?;
 
     let mut scalars = distance_figures("", &measured.distances);
     scalars.extend(distance_figures("_floor", &floor));
     scalars.push(("sample_wall_s".to_string(), measured.wall_s));
     scalars.extend(cost_figures(&cost));
-    let exact = exact_samples(model.as_ref(), config.sample.n, config.seed, 0)?;
+    let exact = subject.exact_samples(config.sample.n, config.seed, 0)?;
     let histogram = pictures::first_coordinate(&measured.x, &exact)?;
     let evaluation = Evaluation {
         scalars,

@@ -8,9 +8,10 @@ use super::exact;
 use super::measure::{Distances, Figure, floor, measure};
 use super::order::{Slope, fit};
 use super::pictures;
+use super::subject::Subject;
 use crate::log::plot::Picture;
 use crate::log::table::{Table, figure, mean_std};
-use crate::samplers::score::{Integrator, ScoreModel, StepCost, TimeGrid};
+use crate::samplers::score::{Integrator, StepCost, TimeGrid};
 use crate::targets::Options;
 
 /// One integrator at one step.
@@ -44,14 +45,15 @@ pub struct Study {
 /// Runs the grid; `say` hears a line for every integrator at every step.
 pub fn study(config: &ScoreConfig, options: Options, say: &mut dyn FnMut(&str)) -> Result<Study> {
     let wanted = config.study.as_ref().context("the config has no section study")?;
-    let model = config.target.build(options)?;
+    let subject = Subject::build(config, options)?;
+    check_integrators(config, &subject)?;
     let grids = wanted.grids(config)?;
     let mut tracks = Vec::new();
     for integrator in &wanted.integrators {
         let (name, integrator) = (integrator.name(), integrator.build());
         let mut rows = Vec::new();
         for (h, grid) in &grids {
-            let row = row(config, wanted.measure, model.as_ref(), integrator.as_ref(), *h, grid, options)?;
+            let row = row(config, wanted.measure, &subject, integrator.as_ref(), *h, grid, options)?;
             say(&format!("{name}, {} steps: W2 {}", row.num_steps, with_error(row.w2)));
             rows.push(row);
         }
@@ -60,14 +62,22 @@ pub fn study(config: &ScoreConfig, options: Options, say: &mut dyn FnMut(&str)) 
         tracks.push(Track { name, order: integrator.order(), rows, slope });
     }
     let sampled = wanted.measure == Measure::Samples;
-    let floor = sampled.then(|| floor(model.as_ref(), &config.sample, config.seed)).transpose()?;
+    let floor = sampled.then(|| floor(&subject, &config.sample, config.seed)).transpose()?;
     Ok(Study { tracks, floor, fit_last: wanted.fit_last })
+}
+
+/// Refuses integrators that memory does not suffice for.
+pub fn check_integrators(config: &ScoreConfig, subject: &Subject) -> Result<()> {
+    let named = config.study.iter().flat_map(|study| study.integrators.iter().enumerate());
+    named.into_iter().try_for_each(|(i, integrator)| {
+        subject.check_integrator(&format!("study.integrators.{i}"), integrator, config.sample.n)
+    })
 }
 
 fn row(
     config: &ScoreConfig,
     how: Measure,
-    model: &dyn ScoreModel,
+    subject: &Subject,
     integrator: &dyn Integrator,
     h: f64,
     grid: &TimeGrid,
@@ -79,7 +89,7 @@ fn row(
         let w2 = Figure::exact(exact::exact(config, integrator, grid)?.w2);
         return Ok(Row { num_steps, h, cost, w2, distances: None, wall_s: None });
     }
-    let measured = measure(model, integrator, grid, &config.sample, config.seed, options)?;
+    let measured = measure(subject, integrator, grid, &config.sample, config.seed, options)?;
     let w2 = measured.distances.w2;
     Ok(Row { num_steps, h, cost, w2, distances: Some(measured.distances), wall_s: Some(measured.wall_s) })
 }

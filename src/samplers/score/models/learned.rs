@@ -24,12 +24,12 @@ impl LearnedScore {
     /// The class of each of `rows` rows.
     pub fn labels(&self, rows: i64) -> Option<Tensor> {
         let device = self.denoiser.params().device();
-        self.denoiser.config().classes.map(|count| labels(rows, count, device))
+        self.denoiser.config().classes.map(|count| row_labels(rows, count, device))
     }
 }
 
-/// `0, 1, …, K - 1, 0, 1, …`, `[rows]` i64.
-fn labels(rows: i64, classes: i64, device: Device) -> Tensor {
+/// The classes of rows, `0, 1, …, K - 1, 0, 1, …`, `[rows]` i64.
+pub fn row_labels(rows: i64, classes: i64, device: Device) -> Tensor {
     Tensor::arange(rows, (Kind::Int64, device)).remainder(classes)
 }
 

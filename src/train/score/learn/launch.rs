@@ -9,6 +9,7 @@ use super::config::LearnConfig;
 use super::objective::LearnObjective;
 use crate::config::cli::Common;
 use crate::config::{load, to_yaml};
+use crate::io::checkpoint::Checkpoint;
 use crate::nets::Denoiser;
 use crate::samplers::score::models::LearnedScore;
 use crate::torch::seed::{Stream, reseed};
@@ -16,7 +17,7 @@ use crate::torch::{device, threads};
 use crate::train::denoiser::store;
 use crate::train::objective::Objective;
 use crate::train::run::Plan;
-use crate::train::{Run, train};
+use crate::train::{Run, TrainConfig, train};
 
 /// Name of the file of weights in the run folder.
 pub const WEIGHTS: &str = "score.safetensors";
@@ -33,24 +34,35 @@ pub fn train_score(common: &Common) -> Result<()> {
     threads::configure(common.threads.map(usize::from));
     let (device, reason) = device::select(&common.device)?;
     let mut objective = build(config, device).map_err(|error| loaded.locate(error))?;
-    let plan = Plan {
-        task: "score",
-        name: &loaded.name,
-        yaml: &yaml,
-        seed: config.seed,
-        out: common.out.as_deref(),
-        resume: common.resume,
-        swept: &[],
-        device: &device::describe(device),
-        keep_checkpoints: config.train.keep_checkpoints,
-    };
-    let (mut run, checkpoint) = Run::open(&plan)?;
+    let (mut run, checkpoint) = open_run(common, &loaded.name, &yaml, (config.seed, &config.train), device)?;
     if let Some(reason) = reason {
         run.terminal.line(&format!("computing on the CPU: {reason}"));
     }
     run.terminal.line(&format!("{} parameters", objective.params().count()));
     train(&mut objective, &config.train, &mut run, checkpoint)?;
     save(&mut run, &objective)
+}
+
+/// Opens the run folder of a training under `runs/score/`.
+pub fn open_run(
+    common: &Common,
+    name: &str,
+    yaml: &str,
+    (seed, train): (u64, &TrainConfig),
+    device: Device,
+) -> Result<(Run, Option<Checkpoint>)> {
+    let plan = Plan {
+        task: "score",
+        name,
+        yaml,
+        seed,
+        out: common.out.as_deref(),
+        resume: common.resume,
+        swept: &[],
+        device: &device::describe(device),
+        keep_checkpoints: train.keep_checkpoints,
+    };
+    Run::open(&plan)
 }
 
 /// Builds what a (validated) config describes: data, and a network as training starts it.
@@ -72,6 +84,6 @@ fn save(run: &mut Run, objective: &LearnObjective) -> Result<()> {
     ]);
     let file = run.dir.file(WEIGHTS);
     store::write(&file, denoiser.config(), &params, &notes)?;
-    store::announce(&mut run.terminal, &file);
+    run.terminal.line(&format!("weights: {}", file.display()));
     Ok(())
 }
