@@ -28,7 +28,7 @@ pub struct ClassifierConfig {
 
 impl Default for ClassifierConfig {
     fn default() -> Self {
-        Self { shape: Vec::new(), channels: vec![16, 32, 64], features: 32, classes: None }
+        Self { shape: Vec::new(), channels: vec![8, 16, 32], features: 32, classes: None }
     }
 }
 
@@ -47,7 +47,7 @@ impl ClassifierConfig {
     }
 }
 
-/// Convolutions, their mean and maximum over the image, a layer of features, and a layer of classes.
+/// Convolutions, a layer of features, and a layer of classes.
 pub struct Classifier {
     config: ClassifierConfig,
     params: Params,
@@ -66,8 +66,10 @@ impl Classifier {
             Conv2d::new(root.sub("convs").sub(i), input, config.channels[i], 3, stride, Init::PyTorch)
         };
         let convs = (0..config.channels.len()).map(conv).collect();
-        let last = 2 * config.channels[config.channels.len() - 1];
-        let features = Linear::new(root.sub("features"), last, config.features, Init::PyTorch);
+        let halved = |extent: i64| (1..config.channels.len()).fold(extent, |extent, _| (extent + 1) / 2);
+        let pixels: i64 = config.shape.iter().map(|extent| halved(*extent)).product();
+        let last = config.channels[config.channels.len() - 1];
+        let features = Linear::new(root.sub("features"), last * pixels, config.features, Init::PyTorch);
         let classes = config.classes.unwrap_or(0);
         let classes = Linear::new(root.sub("classes"), config.features, classes, Init::PyTorch);
         drop(root);
@@ -86,8 +88,7 @@ impl Classifier {
     pub fn features(&self, x: &Tensor) -> Tensor {
         let images = x.to_kind(self.params.kind()).view([-1, 1, self.config.shape[0], self.config.shape[1]]);
         let h = self.convs.iter().fold(images, |h, conv| conv.forward(&h).silu()); // [N, C, h, w]
-        let pooled = Tensor::cat(&[h.mean_dim([2i64, 3].as_slice(), false, None), h.amax([2i64, 3], false)], 1);
-        self.features.forward(&pooled).silu()
+        self.features.forward(&h.flatten(1, -1)).silu()
     }
 
     /// Logits of the classes from features, `[N, F]` -> `[N, K]`.

@@ -49,6 +49,11 @@ pub fn simulate(
 }
 
 impl StepCost {
+    /// Scores, products and Hessians together.
+    pub fn evaluations(&self) -> u64 {
+        self.score_calls + self.hvp_calls + self.hessian_calls
+    }
+
     /// Work of `steps` steps at `n` particles each.
     pub fn times(&self, steps: usize, n: i64) -> Self {
         let factor = steps as u64 * n as u64;

@@ -15,3 +15,4 @@ pub mod study;
 pub mod subject;
 
 pub use config::ScoreConfig;
+pub use learn::LearnConfig;

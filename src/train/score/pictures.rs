@@ -7,20 +7,17 @@ use super::order::fit;
 use super::study::{Row, Study};
 use crate::log::plot::{Axis, HistogramPlot, LinePlot, Picture, Sample, Series};
 
-/// W2 against h, score calls and, where it was taken, wall time; both axes logarithmic, slopes in the legend.
+/// W2 against h, number of steps, score calls and wall time; both axes logarithmic, slopes in the legend.
 pub fn of_study(study: &Study) -> Result<Vec<(String, Picture)>> {
-    let mut pictures = vec![
-        ("w2_against_h".to_string(), against(study, "step h", false, |row| row.h)?),
-        (
-            "w2_against_score_calls".to_string(),
-            against(study, "score calls a particle", true, |row| row.cost.score_calls as f64)?,
-        ),
+    let calls = "evaluations a particle (scores, products, Hessians)";
+    let pictures = [
+        ("w2_against_h", against(study, "step h", false, |row| row.h)?),
+        ("w2_against_steps", against(study, "steps", true, |row| row.num_steps as f64)?),
+        ("w2_against_score_calls", against(study, "score calls a particle", true, |row| row.cost.score_calls as f64)?),
+        ("w2_against_evaluations", against(study, calls, true, |row| row.cost.evaluations() as f64)?),
+        ("w2_against_wall_time", against(study, "wall time / s", true, |row| row.wall_s)?),
     ];
-    if study.floor.is_some() {
-        let picture = against(study, "wall time / s", true, |row| row.wall_s.unwrap_or(f64::NAN))?;
-        pictures.push(("w2_against_wall_time".to_string(), picture));
-    }
-    Ok(pictures)
+    Ok(pictures.map(|(name, picture)| (name.to_string(), picture)).into())
 }
 
 /// `work` says that the errors of interest lie at large x rather than at small x.
