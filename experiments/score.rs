@@ -15,7 +15,7 @@ use sampler::torch::{device, threads};
 use sampler::train::run::Plan;
 use sampler::train::score::learn::launch;
 use sampler::train::score::subject::Subject;
-use sampler::train::score::{ScoreConfig, bench, classifier, digits, exact, sample, study};
+use sampler::train::score::{ScoreConfig, bench, classifier, digits_study, exact, sample, study};
 use sampler::train::{Cost, Run};
 use serde_json::json;
 use tch::{Device, Kind};
@@ -149,7 +149,7 @@ fn run_study(loaded: &Loaded<ScoreConfig>, device: Device, mut run: Run) -> Resu
 }
 
 fn run_image_study(loaded: &Loaded<ScoreConfig>, device: Device, mut run: Run) -> Result<()> {
-    let study = digits::study(&loaded.value, (Kind::Double, device), &mut |line| run.terminal.line(line))?;
+    let study = digits_study::study(&loaded.value, (Kind::Double, device), &mut |line| run.terminal.line(line))?;
     run.pictures(0, &study.pictures()?)?;
     let table = study.table();
     write_atomic(&run.dir.file("study.md"), table.to_markdown().as_bytes())?;

@@ -12,7 +12,7 @@ use sampler::torch::seed::{Stream, reseed};
 use sampler::train::Objective;
 use sampler::train::score::classifier::{ClassifierObjective, ClassifierTrainConfig};
 use sampler::train::score::learn::launch::build;
-use sampler::train::score::{LearnConfig, ScoreConfig, digits, study};
+use sampler::train::score::{LearnConfig, ScoreConfig, digits_study, study};
 use serde_json::Value;
 use tch::{Device, Kind};
 
@@ -191,7 +191,7 @@ fn try_study(path: &Path, text: &str) -> Result<()> {
     config.validate()?;
     let options = (Kind::Double, Device::Cpu);
     let finite = if config.data.is_some() {
-        digits::study(&config, options, &mut |_| ())?.rows.iter().all(|row| row.figures.mmd.mean.is_finite())
+        digits_study::study(&config, options, &mut |_| ())?.rows.iter().all(|row| row.figures.mmd.mean.is_finite())
     } else {
         let study = study::study(&config, options, &mut |_| ())?;
         study.tracks.iter().all(|track| track.rows.iter().all(|row| row.w2.mean.is_finite()))

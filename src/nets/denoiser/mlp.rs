@@ -48,7 +48,8 @@ impl Mlp {
         let mut h = self.input.forward(x); // [N, H]
         for block in &self.blocks {
             let inner = block.first.forward(&h.silu()) + block.embedded.forward(&embedded);
-            h = h + block.second.forward(&inner.silu());
+            // Not in place: the way back needs h as it was.
+            h = block.second.forward(&inner.silu()) + &h;
         }
         self.output.forward(&h.silu())
     }

@@ -4,6 +4,7 @@ pub mod bench;
 pub mod classifier;
 pub mod config;
 pub mod digits;
+pub mod digits_study;
 pub mod exact;
 pub mod images;
 pub mod learn;

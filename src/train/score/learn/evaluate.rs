@@ -98,8 +98,12 @@ fn add_samples(evaluation: &mut Evaluation, objective: &LearnObjective) -> Resul
     Ok(())
 }
 
-/// A sheet of images `[N, H W]` in [-1, 1], ten in a row.
-pub fn image_grid(title: &str, x: &Tensor, (height, width): (i64, i64)) -> Result<Picture> {
-    let shown = x.narrow(0, 0, x.size()[0].min(SHOWN)).view([-1, height, width]);
-    ImageGrid::new(title).columns(10).range(-1.0, 1.0).draw(&shown)
+/// A sheet of the first hundred images of `x` `[N, H W]` in [-1, 1], ten in a row.
+pub fn image_grid(title: &str, x: &Tensor, size: (i64, i64)) -> Result<Picture> {
+    sheet_of(title, &x.narrow(0, 0, x.size()[0].min(SHOWN)), size)
+}
+
+/// A sheet of all of them.
+pub fn sheet_of(title: &str, x: &Tensor, (height, width): (i64, i64)) -> Result<Picture> {
+    ImageGrid::new(title).columns(10).range(-1.0, 1.0).draw(&x.contiguous().view([-1, height, width]))
 }
