@@ -1,5 +1,6 @@
 //! `inverse`: Langevin dynamics on function spaces, beside what is known exactly.
 
+use std::collections::BTreeMap;
 use std::num::NonZeroUsize;
 use std::process::ExitCode;
 
@@ -14,15 +15,20 @@ use sampler::io::tensors::write_tensors;
 use sampler::io::weights::write_weights;
 use sampler::log::progress::Terminal;
 use sampler::log::table::{Table, figure};
+use sampler::log::values;
 use sampler::torch::{device, threads};
 use sampler::train::inverse::{InverseConfig, Setup, bench, exact, learn, sample, study};
 use sampler::train::run::Plan;
 use sampler::train::{Cost, Run};
+use tch::Device;
+
+/// Modes up to which arrays are written as JSON too.
+const MOST_JSON: i64 = 10_000;
 
 /// Linear inverse problems on function spaces: preconditioned Langevin dynamics with a score prior.
 ///
-/// y = A X + n on a basis; samplers are vanilla, prior-preconditioned and optimally preconditioned Langevin dynamics, MALA
-/// and pCN, many chains at once. exact.safetensors has [D] arrays by mode (posterior_mean, posterior_variance, rate,
+/// y = A X + n on a basis, in double precision on the CPU; samplers are vanilla, prior-preconditioned and optimally preconditioned Langevin dynamics, MALA
+/// and pCN, many chains at once. exact.safetensors has arrays by mode (also in exact.json: posterior_mean, posterior_variance, rate,
 /// stationary_mean, stationary_variance, chain_variance, kl, lambda, step_limit, ...), samples.safetensors `x` [chains, D],
 /// `mean`, `variance` [D] and their standard errors, or under sampler.noise.file `trajectory` [iterations + 1, chains, D].
 /// docs/inverse.md has every key.
@@ -76,16 +82,20 @@ struct BenchArgs {
 fn main() -> ExitCode {
     let arguments = cli::parse::<Cli>();
     cli::run(move || match &arguments.verb {
-        Verb::Exact(common) => with_run(common, run_exact),
-        Verb::Sample(common) => with_run(common, run_sample),
-        Verb::Study(common) => with_run(common, run_study),
-        Verb::Train(common) => with_run(common, run_train),
+        Verb::Exact(common) => with_run(common, |_, setup| exact::check(setup), run_exact),
+        Verb::Sample(common) => with_run(common, check_sample, run_sample),
+        Verb::Study(common) => with_run(common, |_, _| Ok(()), run_study),
+        Verb::Train(common) => with_run(common, |config, setup| setup.check_step(config), run_train),
         Verb::Bench(args) => run_bench(args),
     })
 }
 
+/// What a verb demands before its run has a folder.
+type Check = fn(&InverseConfig, &Setup) -> Result<()>;
+type Body = fn(&InverseConfig, &Setup, &mut Run) -> Result<()>;
+
 /// Loads and checks the config, builds what it names, opens the run folder, and goes on with `body`.
-fn with_run(common: &Common, body: fn(&InverseConfig, &Setup, &mut Run) -> Result<()>) -> Result<()> {
+fn with_run(common: &Common, check: Check, body: Body) -> Result<()> {
     let mut loaded: Loaded<InverseConfig> = load::load(&common.config, &common.all_overrides())?;
     loaded.value.validate().map_err(|error| loaded.locate(error))?;
     loaded.yaml = to_yaml(&loaded.value)?;
@@ -97,10 +107,11 @@ fn with_run(common: &Common, body: fn(&InverseConfig, &Setup, &mut Run) -> Resul
         return Err(bad_input!("--resume: these runs keep no checkpoints; start anew"));
     }
     threads::configure(common.threads.map(NonZeroUsize::get));
-    device::parse(&common.device)?;
+    let (device, _) = device::select(&common.device)?;
     let _no_grad = tch::no_grad_guard();
     // A problem that cannot be built, or a step that is refused, leaves no folder behind.
     let setup = Setup::new(&loaded.value).map_err(|error| loaded.locate(error))?;
+    check(&loaded.value, &setup).map_err(|error| loaded.locate(error))?;
     let plan = Plan {
         task: "inverse",
         name: &loaded.name,
@@ -113,19 +124,30 @@ fn with_run(common: &Common, body: fn(&InverseConfig, &Setup, &mut Run) -> Resul
         keep_checkpoints: 1,
     };
     let (mut run, _) = Run::open(&plan)?;
+    if device != Device::Cpu {
+        run.terminal.line("computing on the CPU: chains in double precision that stay in its cache");
+    }
     body(&loaded.value, &setup, &mut run).map_err(|error| loaded.locate(error))
 }
 
-/// Writes `exact.safetensors` and gives its figures.
+fn check_sample(config: &InverseConfig, setup: &Setup) -> Result<()> {
+    setup.check_step(config)?;
+    learn::trained(config, setup).map(|_| ())
+}
+
+/// Writes the arrays of `exact.safetensors`, of fewer modes as exact.json too, and gives the figures.
 fn write_exact(config: &InverseConfig, setup: &Setup, run: &Run) -> Result<Vec<(String, f64)>> {
     let exact = exact::exact(config, setup);
     let tensors: Vec<_> = exact.tensors.iter().map(|(name, t)| (name.as_str(), t)).collect();
     write_tensors(&run.dir.file("exact.safetensors"), &tensors, &Default::default())?;
+    if setup.problem.dim() <= MOST_JSON {
+        let lists: BTreeMap<_, _> = tensors.iter().map(|(name, t)| (*name, values(t))).collect();
+        write_atomic(&run.dir.file("exact.json"), &serde_json::to_vec(&lists)?)?;
+    }
     Ok(exact.figures)
 }
 
 fn run_exact(config: &InverseConfig, setup: &Setup, run: &mut Run) -> Result<()> {
-    exact::check(setup)?;
     let figures = write_exact(config, setup, run)?;
     finish(run, 0, Cost::default(), figures)
 }

@@ -116,9 +116,13 @@ mod tests {
             let (found, error) = (average(&|x| x.powi(power)), (f64::from(variance) / n as f64).sqrt());
             assert!((found - expected).abs() < 4.0 * error, "moment {power}: {found} ± {error}");
         }
-        for (edge, expected) in
-            [(0.5, 0.308_537_538_7), (2.0, 0.022_750_131_9), (3.0, 1.349_898e-3), (3.7, 1.077_997e-4), (4.2, 1.334_575e-5)]
-        {
+        for (edge, expected) in [
+            (0.5, 0.308_537_538_7),
+            (2.0, 0.022_750_131_9),
+            (3.0, 1.349_898e-3),
+            (3.7, 1.077_997e-4),
+            (4.2, 1.334_575e-5),
+        ] {
             for sign in [1.0, -1.0] {
                 let found = average(&|x| f64::from(u8::from(sign * x > edge)));
                 let error = (expected / n as f64).sqrt();

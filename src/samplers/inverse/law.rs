@@ -153,7 +153,8 @@ fn mixture(problem: &Problem, error: &ScoreError, lambda: &Tensor, a: &Tensor) -
     };
     let rate = problem.prior.curvature(error.tau, lambda) + lambda * a;
     let exact = ScoreError { tau: 0.0, ..ScoreError::none(problem.dim()) };
-    let errors = (&error.eps_a - &exact.eps_a).abs().max().double_value(&[]) + error.eps_b.abs().max().double_value(&[]);
+    let errors =
+        (&error.eps_a - &exact.eps_a).abs().max().double_value(&[]) + error.eps_b.abs().max().double_value(&[]);
     (errors == 0.0).then(|| Law { posterior: moments(0.0), stationary: moments(error.tau), rate, form: Form::Mixture })
 }
 
@@ -181,7 +182,12 @@ fn dense(problem: &Problem, error: &ScoreError, lambda: &Tensor) -> Law {
     let pull = (lambda * problem.pull() - &error.eps_b) / &root;
     let mean = directions.matmul(&(vectors.tr().matmul(&pull) / &rate));
     let variance = (directions.square() / &rate).sum_dim_intlist(1, false, Kind::Double);
-    Law { posterior: dense_posterior(problem), stationary: Moments { mean, variance }, rate, form: Form::Dense(directions) }
+    Law {
+        posterior: dense_posterior(problem),
+        stationary: Moments { mean, variance },
+        rate,
+        form: Form::Dense(directions),
+    }
 }
 
 /// All rates are 1, and the posterior is invariant.

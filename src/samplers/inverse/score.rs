@@ -81,9 +81,7 @@ impl Score<'_> {
     /// `S_θ(x) = λ ∇log p_τ(x) - eps_a x - eps_b`: `[N, D]` -> `[N, D]`.
     pub fn value(&self, x: &Tensor, lambda: &Tensor) -> Tensor {
         match self {
-            Self::Exact(problem, error) => {
-                problem.prior.score(x, error.tau, lambda) - x * &error.eps_a - &error.eps_b
-            }
+            Self::Exact(problem, error) => problem.prior.score(x, error.tau, lambda) - x * &error.eps_a - &error.eps_b,
             Self::Learned(learned) => learned.gradient(x) * lambda,
         }
     }

@@ -171,7 +171,10 @@ mod tests {
         }
         let basis = basis(BasisConfig::Fourier(Grid { size: 6, axes: 2 }));
         let x = Tensor::randn([2, 36], EXACT);
-        assert!((basis.render(&x, 0).square().sum(Kind::Double) - x.square().sum(Kind::Double)).abs().double_value(&[]) < 1e-10);
+        assert!(
+            (basis.render(&x, 0).square().sum(Kind::Double) - x.square().sum(Kind::Double)).abs().double_value(&[])
+                < 1e-10
+        );
     }
 
     #[test]

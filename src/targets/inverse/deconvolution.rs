@@ -91,7 +91,8 @@ mod tests {
         let basis = Basis::new(&BasisConfig::Fourier(Grid { size: 8, axes: 2 })).unwrap();
         let forward = Deconvolution::new(&config, &basis).unwrap();
         reseed(0, Stream::Data, 0);
-        let (x, r) = (Tensor::randn([3, 64], (Kind::Double, Device::Cpu)), Tensor::randn([3, 64], (Kind::Double, Device::Cpu)));
+        let (x, r) =
+            (Tensor::randn([3, 64], (Kind::Double, Device::Cpu)), Tensor::randn([3, 64], (Kind::Double, Device::Cpu)));
         let gap = (forward.apply(&x) * &r).sum(Kind::Double) - (x * forward.adjoint(&r)).sum(Kind::Double);
         assert!(gap.abs().double_value(&[]) < 1e-12);
         let share = forward.mask().mean(Kind::Double).double_value(&[]);

@@ -45,7 +45,7 @@ pub struct RecordConfig {
 
 impl Default for RecordConfig {
     fn default() -> Self {
-        Self { traced_modes: 6, among: 100, traced_chains: 16, lags: 100, image: 128 }
+        Self { traced_modes: 6, among: 100, traced_chains: 16, lags: 100, image: 116 }
     }
 }
 

@@ -63,12 +63,17 @@ fn plan(config: &InverseConfig, setup: &Setup) -> Plan {
 
 fn figures(config: &InverseConfig, setup: &Setup, record: &Record) -> Vec<(String, f64)> {
     let (mean, variance) = (record.mean(), record.variance());
+    // An unstable mode overflows; figures are those of the others.
+    let sound = mean.isfinite().logical_and(&variance.isfinite());
+    let pick = |t: &Tensor| t.masked_select(&sound);
     let sum = |t: &Tensor| t.sum(Kind::Double).double_value(&[]);
-    let mut figures = vec![("sum_variance".to_string(), sum(&variance))];
+    let overflown = setup.problem.dim() as f64 - sum(&sound);
+    let mut figures =
+        vec![("overflown_modes".to_string(), overflown), ("sum_variance".to_string(), sum(&pick(&variance)))];
     if let Some(truth) = &setup.problem.truth {
-        figures.push(("mean_truth_error".into(), relative_error(&mean, truth)));
+        figures.push(("mean_truth_error".into(), relative_error(&pick(&mean), &pick(truth))));
     }
-    figures.push(("mean_error".into(), relative_error(&mean, &setup.center())));
+    figures.push(("mean_error".into(), relative_error(&pick(&mean), &pick(&setup.center()))));
     figures.extend(record.acceptance.map(|share| ("acceptance".to_string(), share)));
     let Some(law) = &setup.law else { return figures };
 

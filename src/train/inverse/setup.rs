@@ -11,9 +11,7 @@ use crate::samplers::inverse::law::{check_step, largest_rate};
 use crate::samplers::inverse::learned::LearnedScore;
 use crate::samplers::inverse::mala::Mala;
 use crate::samplers::inverse::pcn::Pcn;
-use crate::samplers::inverse::{
-    Kernel, Law, Method, Plan, Preconditioner, Record, Score, ScoreError, Start, record,
-};
+use crate::samplers::inverse::{Kernel, Law, Method, Plan, Preconditioner, Record, Score, ScoreError, Start, record};
 use crate::targets::inverse::Problem;
 use crate::torch::seed::{Stream, reseed};
 

@@ -84,7 +84,9 @@ fn set_modes(config: &mut InverseConfig, modes: i64) -> Result<()> {
         | BasisConfig::BrownianSheet(Modes { modes: m })
         | BasisConfig::Dirichlet(Modes { modes: m }) => *m = modes,
         BasisConfig::Fourier(_) => {
-            return Err(bad_input!("'problem.basis.type' must not be fourier in a study: its modes are those of its grid"));
+            return Err(bad_input!(
+                "'problem.basis.type' must not be fourier in a study: its modes are those of its grid"
+            ));
         }
     }
     Ok(())
@@ -103,7 +105,8 @@ fn row(mut config: InverseConfig, modes: i64, study: &StudyConfig) -> Result<Row
         Some(n) if n <= study.most_iterations => measure(&mut config, &setup, n, study.tolerance)?,
         _ => None,
     };
-    let factor = law.chain_variance(config.sampler.step).map(|v| (v / &law.stationary.variance).max().double_value(&[]));
+    let factor =
+        law.chain_variance(config.sampler.step).map(|v| (v / &law.stationary.variance).max().double_value(&[]));
     Ok(Row {
         preconditioner: config.sampler.preconditioner.name().to_string(),
         modes,

@@ -95,7 +95,15 @@ impl MixturePrior {
     /// The posterior under the noised prior of diagonal observations: precisions a = A²/σ² and scaled residuals
     /// `(y - A m) / σ` of any mean. At τ = 0 the exact posterior; at τ the law that exact-score Langevin dynamics leave
     /// invariant.
-    pub fn condition(&self, tau: f64, lambda: &Tensor, a: &Tensor, y: &Tensor, diagonal: &Tensor, sigma: f64) -> Conditioned {
+    pub fn condition(
+        &self,
+        tau: f64,
+        lambda: &Tensor,
+        a: &Tensor,
+        y: &Tensor,
+        diagonal: &Tensor,
+        sigma: f64,
+    ) -> Conditioned {
         let (means, variances) = self.noised(tau, lambda);
         let gain = &variances * a + 1.0;
         let residual = (y - diagonal * &means) / sigma;
@@ -164,7 +172,9 @@ impl Prior for MixturePrior {
 
     fn variance(&self) -> Tensor {
         let weights = self.log_weights.exp().unsqueeze(1);
-        Conditioned { weights, means: self.means.shallow_clone(), variances: self.variances.shallow_clone() }.moments().1
+        Conditioned { weights, means: self.means.shallow_clone(), variances: self.variances.shallow_clone() }
+            .moments()
+            .1
     }
 
     fn mixture(&self) -> Option<&MixturePrior> {
