@@ -79,6 +79,9 @@ fn average(rows: &Tensor) -> Tensor {
 }
 
 fn standard_error(rows: &Tensor) -> Tensor {
+    if rows.size()[0] < 2 {
+        return rows.full_like(f64::NAN).squeeze_dim(0);
+    }
     rows.std_dim(&[0i64][..], true, false) / (rows.size()[0] as f64).sqrt()
 }
 

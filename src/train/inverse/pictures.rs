@@ -58,7 +58,8 @@ fn function(config: &InverseConfig, setup: &Setup, record: &Record) -> Result<Pi
     if drawn.dim() == 3 {
         return ImageGrid::new(title).columns(named.len()).shades(Shades::Density).draw(&drawn);
     }
-    let x: Vec<f64> = (0..drawn.size()[1]).map(|i| i as f64).collect();
+    let first = i64::from(basis.is_sequence());
+    let x: Vec<f64> = (first..drawn.size()[1] + first).map(|i| i as f64).collect();
     let axis = if basis.is_sequence() { "mode j" } else { "grid point" };
     let mut plot = LinePlot::new("Truth and posterior", Axis::linear(axis), Axis::linear("value"));
     for (i, (name, _)) in named.iter().enumerate() {

@@ -84,6 +84,8 @@ fn figures(config: &InverseConfig, setup: &Setup, record: &Record) -> Vec<(Strin
     let ratio = (&variance / &expected).masked_select(&finite);
     if ratio.numel() > 0 {
         figures.push(("variance_ratio".into(), ratio.mean(Kind::Double).double_value(&[])));
+    }
+    if ratio.numel() > 1 {
         figures.push(("variance_ratio_std".into(), ratio.std(true).double_value(&[])));
     }
     let measured = law::kl(&Moments { mean, variance }, &law.posterior);
