@@ -180,10 +180,10 @@ fn run_train(config: &InverseConfig, setup: &Setup, run: &mut Run) -> Result<()>
     write_weights(&run.dir.file("weights.safetensors"), &score.params.named(), &Default::default())?;
 
     let mut figures = write_exact(config, setup, run)?;
-    let (measured, tensors) = learn::measure(section, config.seed, setup, &score);
-    figures.extend(measured);
+    let measured = learn::measure(section, config.seed, setup, &score);
+    figures.extend(measured.figures);
     let (mut evaluation, mut cost) = sample::sample(config, setup, Some(&score))?;
-    evaluation.tensors.extend(tensors);
+    evaluation.tensors.extend(measured.tensors);
     run.show(section.steps, &evaluation)?;
     figures.extend(evaluation.scalars);
     cost.network_calls += section.steps * section.batch as u64;

@@ -181,7 +181,7 @@ fn a_score_is_learned_and_used() {
         json(&at.join("summary.json"))["eval/score_error"].as_f64().unwrap()
     };
     let (before, after) = (error("0", "before"), error("300", "after"));
-    assert!(after < 0.6 * before, "{before} to {after}");
+    assert!(after < 0.8 * before, "{before} to {after}");
 
     let weights = format!("learned.weights={}", out.with_file_name("after").join("weights.safetensors").display());
     let used = out.with_file_name("used");

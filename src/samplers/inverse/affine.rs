@@ -100,7 +100,7 @@ fn advance(x: &mut [f64], r: &[f64], c: &[f64], s: &[f64], normals: &mut Normals
     let len = x.len();
     let (r, c, s) = (&r[..len], &c[..len], &s[..len]);
     for j in 0..len {
-        x[j] = r[j] * x[j] + c[j] + s[j] * normals.next();
+        x[j] = r[j] * x[j] + c[j] + s[j] * normals.draw();
     }
 }
 

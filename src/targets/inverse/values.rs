@@ -54,7 +54,7 @@ impl Values {
             Self::Random(random) => {
                 check::non_negative(&format!("{key}.std"), random.std)?;
                 let mut normals = Normals::new(random.seed, Stream::Data, 0);
-                (0..dim).map(|_| random.std * normals.next()).collect()
+                (0..dim).map(|_| random.std * normals.draw()).collect()
             }
         };
         check::length(key, values.len(), dim as usize)?;

@@ -128,8 +128,8 @@ fn chain_figures(out: &mut Exact, config: &InverseConfig, setup: &Setup, law: &L
         out.figure("euler_factor_min", least(&settled));
         out.figure("euler_factor_max", largest(&settled));
     }
-    let factor: Tensor = 1.0 - rate * step;
-    let lagged = factor.pow_tensor_scalar(100.0).masked_select(&rate.lt(2.0 / step));
+    let kept: Tensor = 1.0 - rate * step;
+    let lagged = kept.pow_tensor_scalar(100.0).masked_select(&rate.lt(2.0 / step));
     if lagged.numel() > 0 {
         out.figure("acf_lag100_min", least(&lagged));
         out.figure("acf_lag100_max", largest(&lagged));

@@ -4,6 +4,7 @@ use anyhow::{Result, bail};
 use tch::{Kind, Tensor};
 
 use super::config::{InverseConfig, LearnedConfig};
+use super::exact::Exact;
 use super::setup::Setup;
 use crate::bad_input;
 use crate::io::assign::assign;
@@ -78,12 +79,7 @@ pub fn train(learned: &LearnedConfig, seed: u64, setup: &Setup, score: &LearnedS
 }
 
 /// Errors of the score on fresh draws, as figures and tensors.
-pub fn measure(
-    learned: &LearnedConfig,
-    seed: u64,
-    setup: &Setup,
-    score: &LearnedScore,
-) -> (Vec<(String, f64)>, Vec<(String, Tensor)>) {
+pub fn measure(learned: &LearnedConfig, seed: u64, setup: &Setup, score: &LearnedScore) -> Exact {
     reseed(seed, Stream::Eval, 0);
     let Fitted { eps_a, eps_b, rest, relative } = score.error(&setup.problem, learned.draws);
     let root_mean_square = |t: &Tensor| t.square().mean(Kind::Double).sqrt().double_value(&[]);
@@ -100,5 +96,5 @@ pub fn measure(
         ("learned_eps_b".to_string(), eps_b),
         ("learned_rest".to_string(), rest),
     ];
-    (figures, tensors)
+    Exact { figures, tensors }
 }

@@ -217,8 +217,7 @@ mod tests {
     fn the_posterior_is_that_of_bayes() {
         let (n, reach) = (601, 5.0);
         let axis = Tensor::linspace(-reach, reach, n, (Kind::Double, Device::Cpu));
-        let plane = Tensor::meshgrid(&[axis.shallow_clone(), axis]);
-        let points = Tensor::stack(&[plane[0].view([-1]), plane[1].view([-1])], 1);
+        let points = Tensor::cartesian_prod(&[axis.shallow_clone(), axis]);
         let (diagonal, y, sigma) = (Tensor::from_slice(&[0.8, 0.3]), Tensor::from_slice(&[-0.2, 0.4]), 0.4);
         for joint in [true, false] {
             let prior = planar(joint);
