@@ -11,6 +11,7 @@ use sampler::torch::seed::{Stream, reseed};
 use sampler::train::Objective;
 use sampler::train::bridge::{BridgeConfig, build};
 use sampler::train::discrete::{DiscreteConfig, mcmc};
+use sampler::train::inverse::{self, InverseConfig, Setup};
 use serde::{Deserialize, Serialize};
 use tch::{Device, Kind, Tensor};
 
@@ -72,7 +73,8 @@ fn every_config_says_what_it_is_and_how_to_run_it() {
         .filter_map(|path| header_fault(&path, if is_parent(&path) { &of_a_bridge[..1] } else { &of_a_bridge }));
     let density = yaml_files("density").into_iter().filter_map(|path| header_fault(&path, &of_a_bridge[..3]));
     let discrete = yaml_files("discrete").into_iter().filter_map(|path| header_fault(&path, &of_a_bridge));
-    assert_none(bridge.chain(density).chain(discrete).collect());
+    let inverse = yaml_files("inverse").into_iter().filter_map(|path| header_fault(&path, &of_a_bridge));
+    assert_none(bridge.chain(density).chain(discrete).chain(inverse).collect());
 }
 
 /// Two updates and a last evaluation; `false` where a data file is missing.
@@ -175,6 +177,27 @@ fn every_discrete_config_gives_chains() {
             .filter_map(|path| Some(format!("{}: {:#}", path.display(), sample_discrete(path).err()?)))
             .collect(),
     );
+}
+
+/// Two iterations of two chains, under an untrained network where a score is to be learned.
+fn sample_inverse(path: &Path) -> Result<()> {
+    let short = ["sampler.burn_in=0", "sampler.thin=1", "sampler.iterations=2", "sampler.chains=2", "record.image=8"];
+    let config = load::<InverseConfig>(path, &short.map(String::from))?.value;
+    config.validate()?;
+    let setup = Setup::new(&config)?;
+    let learned = inverse::learn::network(&config, &setup)?;
+    let (evaluation, _) = inverse::sample::sample(&config, &setup, learned.as_ref())?;
+    let variance = evaluation.scalars.iter().find(|(name, _)| name == "sum_variance");
+    anyhow::ensure!(variance.is_some_and(|(_, value)| value.is_finite()), "{variance:?}");
+    Ok(())
+}
+
+#[test]
+fn every_inverse_config_gives_chains() {
+    let files = yaml_files("inverse");
+    assert!(!files.is_empty());
+    let faults = files.iter().filter_map(|path| Some(format!("{}: {:#}", path.display(), sample_inverse(path).err()?)));
+    assert_none(faults.collect());
 }
 
 #[test]

@@ -8,6 +8,7 @@ pub mod letf;
 pub mod linear;
 pub mod log_flow;
 pub mod pis_grad;
+pub mod spectral;
 pub mod time_embed;
 pub mod vanilla;
 

@@ -4,6 +4,7 @@
 pub mod diffusion;
 pub mod gradient;
 pub mod importance;
+pub mod inverse;
 pub mod mcmc;
 pub mod path;
 pub mod rollout;

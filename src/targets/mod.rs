@@ -9,6 +9,7 @@ pub mod funnel;
 pub mod gaussian;
 pub mod gmm;
 pub mod inspect;
+pub mod inverse;
 pub mod lattice;
 pub mod lennard_jones;
 pub mod lgcp;

@@ -7,6 +7,7 @@ pub mod error;
 pub mod gelu;
 pub mod init;
 mod mkl;
+pub mod normal;
 pub mod optim;
 pub mod params;
 pub mod seed;

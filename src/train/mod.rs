@@ -6,6 +6,7 @@ pub mod curves;
 pub mod denoiser;
 pub mod discrete;
 pub mod flow;
+pub mod inverse;
 pub mod lr_schedule;
 pub mod md;
 pub mod molecule;
