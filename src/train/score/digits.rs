@@ -109,8 +109,8 @@ pub fn row(
         let x = simulate(subject.model.as_ref(), integrator, grid, n, seed, options);
         seconds += started.elapsed().as_secs_f64();
         let x = x.to_kind(Kind::Float);
-        figures.push(gallery.compare(&x, real, subject.labels(n).as_ref())?);
-        first.get_or_insert(x);
+        figures.push(gallery.compare(&x, real, subject.labels(n, options.1).as_ref())?);
+        first.get_or_insert(x.to_device(Device::Cpu));
     }
     let (figures, x) = (ImageFigures::of(&figures), first.context("no repeats")?);
     let cost = integrator.cost().times(grid.num_steps(), 1);

@@ -94,8 +94,8 @@ impl Subject {
     }
 
     /// The class that each of `n` samples was asked for, `[n]`, where the model knows classes.
-    pub fn labels(&self, n: i64) -> Option<Tensor> {
-        self.classes.map(|classes| row_labels(n, classes, Device::Cpu))
+    pub fn labels(&self, n: i64, device: Device) -> Option<Tensor> {
+        self.classes.map(|classes| row_labels(n, classes, device))
     }
 
     /// Set number `set` of `n` exact samples.
