@@ -5,7 +5,9 @@ pub mod letf;
 pub mod linear;
 pub mod log_flow;
 pub mod pis_grad;
+pub mod rates;
 pub mod time_embed;
 pub mod vanilla;
 
 pub use control::{Control, NetConfig};
+pub use rates::{Geometry, RateNet, RateNetConfig};
