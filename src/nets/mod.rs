@@ -1,6 +1,7 @@
 //! What learns. A network keeps its parameters under PyTorch's names and starts as its reference code does.
 
 pub mod control;
+pub mod free_energy;
 pub mod letf;
 pub mod linear;
 pub mod log_flow;
