@@ -14,7 +14,7 @@ use sampler::log::progress::Terminal;
 use sampler::log::table::{Table, figure};
 use sampler::targets::lattice::DiscreteTarget;
 use sampler::torch::{device, threads};
-use sampler::train::discrete::{DiscreteConfig, evaluate, exact, launch, mcmc, stored};
+use sampler::train::discrete::{DiscreteConfig, bench, evaluate, exact, launch, mcmc, stored};
 use sampler::train::run::Plan;
 use sampler::train::{Cost, Run};
 use tch::{Device, Kind};
@@ -39,7 +39,8 @@ const EXAMPLES: &str = "Examples:
   discrete eval configs/density/potts.yaml --points states.safetensors --out values.safetensors
   discrete train configs/discrete/ising4x4.yaml seed=0,1,2
   discrete sample runs/discrete/ising4x4/000-seed0 --n 10000 --out samples.safetensors
-  discrete eval-model runs/discrete/ising4x4/000-seed0 sampler.num_steps=255";
+  discrete eval-model runs/discrete/ising4x4/000-seed0 sampler.num_steps=255
+  discrete bench --threads 1";
 
 #[derive(Subcommand)]
 enum Verb {
@@ -55,6 +56,21 @@ enum Verb {
     Sample(SampleArgs),
     /// Measure the newest checkpoint of a run again, under any sampler.* and eval.* overrides
     EvalModel(OfRun),
+    /// Time updates and rollouts beside the authors' code
+    Bench(BenchArgs),
+}
+
+#[derive(Args)]
+struct BenchArgs {
+    /// Print a JSON array and nothing else
+    #[arg(long)]
+    json: bool,
+    /// Updates timed a row (after two that are not)
+    #[arg(long, default_value_t = 20, value_parser = clap::value_parser!(u32).range(1..))]
+    updates: u32,
+    /// CPU threads; the authors' figures are of one
+    #[arg(long)]
+    threads: Option<NonZeroUsize>,
 }
 
 #[derive(Args)]
@@ -112,6 +128,7 @@ fn main() -> ExitCode {
         Verb::Train(common) => launch::train_all(common),
         Verb::Sample(args) => draw(args),
         Verb::EvalModel(args) => measure(args),
+        Verb::Bench(args) => time(args),
     })
 }
 
@@ -210,5 +227,13 @@ fn draw(args: &SampleArgs) -> Result<()> {
 fn measure(args: &OfRun) -> Result<()> {
     let figures = open(args)?.evaluate()?;
     Terminal::new().result(&table(&figures).to_text());
+    Ok(())
+}
+
+fn time(args: &BenchArgs) -> Result<()> {
+    threads::configure(args.threads.map(NonZeroUsize::get));
+    let rows = bench::rows(args.updates)?;
+    let text = if args.json { serde_json::to_string_pretty(&rows)? } else { bench::table(&rows).to_text() };
+    Terminal::new().result(&text);
     Ok(())
 }

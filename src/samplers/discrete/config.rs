@@ -4,6 +4,7 @@ use anyhow::Result;
 use serde::{Deserialize, Serialize};
 
 use super::kernel::Step;
+use crate::bad_input;
 use crate::config::check;
 
 /// Which simulation.
@@ -69,16 +70,18 @@ impl Default for GridConfig {
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct UniformisedConfig {
-    /// Events a site, on average. Rates out of a state that add up to more are scaled down to it, which weights allow
-    /// for.
+    /// Events a site, on average. Rates out of a state that add up to more than nine tenths of all events are scaled
+    /// down.
     pub events: f64,
+    /// `trapezoid` (the integral, between events) or `path` (exact for any network, but noisier).
+    pub weights: Weights,
     pub particles: i64,
     pub mixing: f64,
 }
 
 impl Default for UniformisedConfig {
     fn default() -> Self {
-        Self { events: 8.0, particles: 256, mixing: 0.1 }
+        Self { events: 4.0, weights: Weights::Trapezoid, particles: 256, mixing: 0.0 }
     }
 }
 
@@ -96,6 +99,10 @@ impl CtmcConfig {
             Self::Uniformised(config) => {
                 check::in_range(&format!("{section}.events"), config.events, 1e-3, 1e6)?;
                 check::in_range(&format!("{section}.particles"), config.particles, 1, 1 << 20)?;
+                if !matches!(config.weights, Weights::Trapezoid | Weights::Path) {
+                    let known = "'trapezoid' or 'path' where there is no time grid";
+                    return Err(bad_input!("'{section}.weights' must be {known}"));
+                }
                 check::non_negative(&format!("{section}.mixing"), config.mixing)
             }
         }

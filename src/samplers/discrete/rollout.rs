@@ -42,6 +42,14 @@ pub struct Simulation<'a> {
     pub device: Device,
 }
 
+/// Sites that a network looks at in one piece on the CPU, all rows together.
+const PIECE: i64 = 4096;
+
+/// Rows to evaluate at once: a GPU takes all of them.
+pub fn piece_rows(sites: i64, device: Device) -> i64 {
+    if device == Device::Cpu { (PIECE / sites).max(1) } else { i64::MAX }
+}
+
 /// Everything that is known at one time of one state. All f64.
 pub struct Point {
     /// `[B]`
@@ -69,8 +77,19 @@ impl Simulation<'_> {
         Point {
             log_rho: self.target.log_prob(x).to_kind(Kind::Double),
             log_ratios: self.target.log_ratios(x).to_kind(Kind::Double) * t_exact,
-            g: self.net.forward(x, t).to_kind(Kind::Double),
+            g: self.rates(x, t).to_kind(Kind::Double),
         }
+    }
+
+    /// The network's `G`, in pieces that bound its memory.
+    fn rates(&self, x: &Tensor, t: &Tensor) -> Tensor {
+        let (rows, piece) = (x.size()[0], piece_rows(self.target.sites(), self.device));
+        let part = |from: i64| {
+            let count = piece.min(rows - from);
+            self.net.forward(&x.narrow(0, from, count), &t.narrow(0, from, count))
+        };
+        let parts: Vec<Tensor> = (0..rows).step_by(piece as usize).map(part).collect();
+        if let [only] = parts.as_slice() { only.shallow_clone() } else { Tensor::cat(&parts, 0) }
     }
 
     /// `log p~_t`, `[B]`.

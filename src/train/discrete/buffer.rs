@@ -55,6 +55,15 @@ pub struct Batch {
     pub c: Tensor,
 }
 
+impl Batch {
+    /// Rows `from ..`, at most `count` of them.
+    pub fn narrow(&self, from: i64, count: i64) -> Self {
+        let count = count.min(self.x.size()[0] - from);
+        let part = |t: &Tensor| t.narrow(0, from, count);
+        Self { x: part(&self.x), t: part(&self.t), c: part(&self.c) }
+    }
+}
+
 impl Buffer {
     pub fn is_empty(&self) -> bool {
         self.rollouts.is_empty()

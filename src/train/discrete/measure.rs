@@ -1,16 +1,21 @@
 //! Figures of weighted samples beside exact ones.
 
-use anyhow::Result;
+use anyhow::{Context, Result};
 use tch::{Device, Kind, Tensor};
 
 use super::config::DiscreteConfig;
-use super::exact;
+use super::{exact, mcmc};
+use crate::metrics::hamming::exp_hamming_mmd2;
 use crate::metrics::weights::{Reverse, effective_sample_size};
 use crate::samplers::discrete::Path;
+use crate::samplers::importance::resample::Resampling;
 use crate::targets::lattice::exact::enumeration;
 use crate::targets::lattice::figures::Figures;
-use crate::targets::lattice::{DiscreteTarget, decode};
+use crate::targets::lattice::{DiscreteTarget, decode, encode};
 use crate::train::objective::Evaluation;
+
+/// Samples whose discrepancy from others is computed: the cost is their square.
+const MOST_COMPARED: usize = 4000;
 
 /// What is known of a law without sampling it.
 #[derive(Default)]
@@ -70,6 +75,9 @@ pub fn evaluate(
     let weights = normalised(&log_weights);
     let samples = x_as_bytes(&path.x)?;
     scalars.extend(observables(target, reference, &weights, &samples, &reverse));
+    if last && config.eval.mmd {
+        scalars.push(("eval/mmd2".into(), discrepancy(config, target, path, &log_weights)?));
+    }
     let mut evaluation = Evaluation { scalars, ..Evaluation::default() };
     evaluation.histograms.push(("eval/log_weight".into(), log_weights));
     if last {
@@ -77,6 +85,17 @@ pub fn evaluate(
         evaluation.tensors = vec![("x".into(), x), ("log_weight".into(), path.log_weight.to_device(Device::Cpu))];
     }
     Ok(evaluation)
+}
+
+/// Squared discrepancy of the samples, drawn anew in proportion to their weights, from the states that the chains of
+/// `mcmc:` leave behind.
+fn discrepancy(config: &DiscreteConfig, target: &dyn DiscreteTarget, path: &Path, log_weights: &[f64]) -> Result<f64> {
+    let (chains, _) = mcmc::run(config, target)?;
+    let (_, reference) = chains.tensors.first().context("chains leave no states behind")?;
+    let count = log_weights.len().min(MOST_COMPARED);
+    let rows = Resampling::Systematic.draw(log_weights, count, &[0.5]).context("no sample has a weight")?;
+    let own = path.x.to_device(Device::Cpu).index_select(0, &Tensor::from_slice(&rows));
+    exp_hamming_mmd2(&own, &encode(target, reference, "the chains' states")?, 0.1)
 }
 
 /// Mean effective sample size of sets of `n` samples.

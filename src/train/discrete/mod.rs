@@ -1,5 +1,6 @@
 //! What the `discrete` binary does: exact figures, Markov chains, values at given states, learned samplers.
 
+pub mod bench;
 pub mod buffer;
 pub mod config;
 pub mod evaluate;

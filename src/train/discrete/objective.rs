@@ -12,6 +12,7 @@ use crate::losses::kolmogorov::{ResidualLoss, residual, squares, variances};
 use crate::nets::Geometry;
 use crate::nets::free_energy::FreeEnergy;
 use crate::processes::ctmc::AnnealedPath;
+use crate::samplers::discrete::rollout::piece_rows;
 use crate::samplers::discrete::{Keep, Member, Path, Team};
 use crate::targets::lattice::{DiscreteTarget, LatticeConfig};
 use crate::torch::optim::Group;
@@ -102,20 +103,29 @@ impl DiscreteObjective {
         self.buffer.push(path, config.buffer.rollouts)
     }
 
+    /// Rows evaluated and back-propagated at once, a multiple of those that share a time.
+    fn piece(&self, rows: i64) -> i64 {
+        let own = self.config.train.as_ref().and_then(|train| train.chunk_rows);
+        let piece = own.unwrap_or_else(|| piece_rows(self.team.first().target.sites(), self.device));
+        (piece / rows).max(1).saturating_mul(rows)
+    }
+
     /// Accumulates the gradient of the mean square over a batch; returns the loss. A share by each member.
     fn descend(&mut self, batch: &Batch, rows: i64) -> f64 {
         let (total, members) = (batch.x.size()[0], self.team.members.len() as i64);
         let start = |i: i64| i * (total / rows) / members * rows;
-        let part = |i: i64| {
-            let narrow = |t: &Tensor| t.narrow(0, start(i), start(i + 1) - start(i));
-            Batch { x: narrow(&batch.x), t: narrow(&batch.t), c: narrow(&batch.c) }
-        };
+        let part = |i: i64| batch.narrow(start(i), start(i + 1) - start(i));
         let parts: Vec<Batch> = (0..members).map(part).filter(|part| part.x.size()[0] > 0).collect();
         let loss = self.config.loss.clone();
+        let piece = self.piece(rows);
         let sums = self.team.shared(parts, |member, part| {
-            let sum = squared(member, &loss, &part).sum(Kind::Float) / total as f64;
-            sum.backward();
-            sum.double_value(&[])
+            let mut loss_sum = 0.0;
+            for from in (0..part.x.size()[0]).step_by(piece as usize) {
+                let sum = squared(member, &loss, &part.narrow(from, piece)).sum(Kind::Float) / total as f64;
+                sum.backward();
+                loss_sum += sum.double_value(&[]);
+            }
+            loss_sum
         });
         self.team.gather();
         self.cost.network_calls += total as u64;

@@ -179,7 +179,7 @@ pub fn rates(member: &Member) -> Result<Vec<(String, Picture)>> {
     }
     // One column a time, one row a lattice.
     let sheet = Tensor::stack(&images, 1).flatten(0, 1); // [3 * 5, L, L]
-    let title = format!("lattice, then rates of leaving at t = 0.1, 0.4, 0.7, 1 (white: {most:.2})");
+    let title = format!("lattice, then rates of leaving at t = 0.1, 0.4, 0.7, 1 (darkest: {most:.2})");
     let grid = ImageGrid::new(title).columns(SHOWN_TIMES.len() + 1).range(0.0, 1.0).shades(Shades::Density);
     Ok(vec![("rates".into(), grid.draw(&sheet)?)])
 }
