@@ -17,7 +17,19 @@ thread_local! {
 /// Sets the number of workers (`None`: one a core) and keeps libtorch itself to one thread.
 pub fn configure(workers: Option<usize>) {
     WORKERS.store(workers.unwrap_or_else(available), Ordering::Relaxed);
+    keep_memory();
     alone();
+}
+
+/// Tensors of a few hundred kilobytes come and go thousands of times a second; glibc would hand each back to the kernel
+/// and ask for fresh, zeroed pages the next time.
+fn keep_memory() {
+    // SAFETY: both calls only set limits of the allocator; 32 MiB is the largest threshold that it takes.
+    #[cfg(target_env = "gnu")]
+    unsafe {
+        libc::mallopt(libc::M_MMAP_THRESHOLD, 32 << 20);
+        libc::mallopt(libc::M_TRIM_THRESHOLD, 512 << 20);
+    }
 }
 
 /// Number of workers on the CPU; 1 until [`configure`] is called, and 1 to a worker, whose share is not divided again.

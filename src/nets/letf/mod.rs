@@ -97,12 +97,15 @@ impl Letf {
     pub fn forward(&self, x: &Tensor, t: &Tensor) -> Tensor {
         let time = self.time_features(t).unsqueeze(1); // [B, 1, C]
         let tokens = Tensor::embedding(&self.tokens, x, -1, false, false); // [B, D, C]
-        let d = tokens.size()[1];
 
-        // Left of site i: time, x_0 .. x_{i-1}; right of it: x_{i+1} .. x_{D-1}, time.
-        let left = self.forward.forward(&Tensor::cat(&[&time, &tokens], 1)); // [B, 1 + D, C]
-        let right = self.backward.forward(&Tensor::cat(&[&time, &tokens.flip([1])], 1)).flip([1]);
-        let (left, right) = (left.narrow(1, 0, d), right.narrow(1, 1, d)); // [B, D, C]
+        // Left of site i: time, x_0 .. x_{i-1}; right of it: x_{i+1} .. x_{D-1}, time. Nobody asks what lies beyond the
+        // last site of either stream.
+        let d = tokens.size()[1];
+        let stream = |stream: &Stream, tokens: &Tensor| {
+            stream.forward(&Tensor::cat(&[&time, &tokens.narrow(1, 0, d - 1)], 1)) // [B, D, C]
+        };
+        let left = stream(&self.forward, &tokens);
+        let right = stream(&self.backward, &tokens.flip([1])).flip([1]);
 
         let hollow = self.norm.forward(&self.readout.forward(&left, &right, &time)) + &time;
         let scores = hollow.matmul(&self.omega.tr()); // [B, D, S]
@@ -111,6 +114,10 @@ impl Letf {
 
     /// `[cos(t f_j), sin(t f_j)]`, `f_j = 10000^(-j / 128)`, through two layers: `[B]` -> `[B, C]`.
     fn time_features(&self, t: &Tensor) -> Tensor {
+        // One time seen as many, as simulations have it, needs one look.
+        if t.size()[0] > 1 && t.stride()[0] == 0 {
+            return self.time_features(&t.narrow(0, 0, 1)).expand([t.size()[0], -1], false);
+        }
         let kind = self.tokens.kind();
         let steps = Tensor::arange(FREQUENCIES, (Kind::Float, t.device()));
         let frequency = (steps * (-(10_000f64.ln()) / FREQUENCIES as f64)).exp();

@@ -17,7 +17,7 @@ impl Stream {
         Self { blocks: (0..config.num_blocks).map(|i| Block::new(&scope.sub(i), config, sites)).collect() }
     }
 
-    /// `[B, 1 + D, C]` -> `[B, 1 + D, C]`.
+    /// `[B, T, C]` -> `[B, T, C]` with at most 1 + D tokens.
     pub fn forward(&self, z: &Tensor) -> Tensor {
         self.blocks.iter().fold(z.shallow_clone(), |z, block| block.forward(&z))
     }
@@ -47,7 +47,7 @@ impl Block {
     }
 
     fn forward(&self, z: &Tensor) -> Tensor {
-        let mut y = self.input.forward(z) + &self.positions;
+        let mut y = self.input.forward(z) + self.positions.narrow(0, 0, z.size()[1]);
         for (attention, mlp) in &self.layers {
             y = &y + attention.forward(&y);
             y = &y + mlp.forward(&y);
