@@ -1,4 +1,4 @@
-//! `discrete`: laws on lattices and graphs — exact figures, Markov chains, values at states.
+//! `discrete`: laws on lattices and graphs — exact figures, Markov chains, values at states, learned samplers.
 
 use std::num::NonZeroUsize;
 use std::path::PathBuf;
@@ -9,15 +9,18 @@ use clap::{Args, Parser, Subcommand};
 use sampler::bad_input;
 use sampler::config::cli::{self, Common};
 use sampler::config::load::Loaded;
+use sampler::io::tensors::write_tensors;
+use sampler::log::progress::Terminal;
 use sampler::log::table::{Table, figure};
 use sampler::targets::lattice::DiscreteTarget;
 use sampler::torch::{device, threads};
-use sampler::train::discrete::{DiscreteConfig, evaluate, exact, mcmc};
+use sampler::train::discrete::{DiscreteConfig, evaluate, exact, launch, mcmc, stored};
 use sampler::train::run::Plan;
 use sampler::train::{Cost, Run};
 use tch::{Device, Kind};
 
-/// Laws on lattices and graphs: exact figures, Markov chains, values at given states.
+/// Laws on lattices and graphs: exact figures, Markov chains, values at given states, and samplers that learn the rates of
+/// a jump process from the uniform law to the target.
 ///
 /// States are tensors `x` [N, sites] of the values that a site takes: -1 and +1 for spins, 0 and 1 for graphs and
 /// machines, 0 .. q-1 for Potts. log_prob is unnormalised and in nats. `energy` is that of the bonds, the sum of
@@ -33,7 +36,10 @@ const EXAMPLES: &str = "Examples:
   discrete exact configs/density/ising.yaml target.size=10 target.beta=0.4407
   discrete mcmc configs/discrete/ising_critical.yaml
   discrete mcmc configs/discrete/own_couplings.yaml target.path=couplings.npz
-  discrete eval configs/density/potts.yaml --points states.safetensors --out values.safetensors";
+  discrete eval configs/density/potts.yaml --points states.safetensors --out values.safetensors
+  discrete train configs/discrete/ising4x4.yaml seed=0,1,2
+  discrete sample runs/discrete/ising4x4/000-seed0 --n 10000 --out samples.safetensors
+  discrete eval-model runs/discrete/ising4x4/000-seed0 sampler.num_steps=255";
 
 #[derive(Subcommand)]
 enum Verb {
@@ -43,6 +49,39 @@ enum Verb {
     Mcmc(Common),
     /// Read states `x` [N, D] and write `log_prob` [N] and `log_ratios` [N, D, S] of all single-site changes
     Eval(EvalArgs),
+    /// Train a sampler (a comma in an override makes a sweep: one run each) and measure it
+    Train(Common),
+    /// Draw weighted samples from the newest checkpoint of a run
+    Sample(SampleArgs),
+    /// Measure the newest checkpoint of a run again, under any sampler.* and eval.* overrides
+    EvalModel(OfRun),
+}
+
+#[derive(Args)]
+struct OfRun {
+    /// A run folder
+    run: PathBuf,
+    /// Keys to change
+    #[arg(value_name = "KEY=VALUE")]
+    overrides: Vec<String>,
+    /// auto, cpu, cuda or cuda:N
+    #[arg(long, default_value = "auto")]
+    device: String,
+    /// CPU threads
+    #[arg(long)]
+    threads: Option<NonZeroUsize>,
+}
+
+#[derive(Args)]
+struct SampleArgs {
+    #[command(flatten)]
+    of: OfRun,
+    /// Number of samples
+    #[arg(long, default_value_t = 10_000, value_parser = clap::value_parser!(i64).range(1..))]
+    n: i64,
+    /// Where to write x [N, D] and log_weight [N] (safetensors)
+    #[arg(long)]
+    out: PathBuf,
 }
 
 #[derive(Args)]
@@ -70,6 +109,9 @@ fn main() -> ExitCode {
         Verb::Exact(common) => in_a_run(common, solve),
         Verb::Mcmc(common) => in_a_run(common, sample),
         Verb::Eval(args) => eval(args),
+        Verb::Train(common) => launch::train_all(common),
+        Verb::Sample(args) => draw(args),
+        Verb::EvalModel(args) => measure(args),
     })
 }
 
@@ -151,5 +193,22 @@ fn eval(args: &EvalArgs) -> Result<()> {
     let target = build(&loaded, device)?;
     let count = evaluate::at_points(&*target, &args.points, &args.out, &loaded.yaml, device)?;
     println!("{}: log_prob and log_ratios at {count} states in {}", loaded.name, args.out.display());
+    Ok(())
+}
+
+fn open(of: &OfRun) -> Result<stored::Stored> {
+    threads::configure(of.threads.map(NonZeroUsize::get));
+    let (device, _) = device::select(&of.device)?;
+    stored::open(&of.run, &of.overrides, device)
+}
+
+fn draw(args: &SampleArgs) -> Result<()> {
+    let (x, log_weight) = open(&args.of)?.sample(args.n);
+    write_tensors(&args.out, &[("x", &x), ("log_weight", &log_weight)], &Default::default())
+}
+
+fn measure(args: &OfRun) -> Result<()> {
+    let figures = open(args)?.evaluate()?;
+    Terminal::new().result(&table(&figures).to_text());
     Ok(())
 }

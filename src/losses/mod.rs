@@ -13,6 +13,7 @@
 //! | `subtb` | weighted squared imbalances of all sub-paths | per step | minus that |
 
 pub mod config;
+pub mod kolmogorov;
 pub mod log_variance;
 pub mod reverse_kl;
 pub mod sub_trajectory;

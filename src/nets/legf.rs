@@ -90,6 +90,17 @@ impl Legf {
         })
     }
 
+    /// A network that is told its graphs later; see [`set_graphs`](Self::set_graphs).
+    pub fn without_graph(scope: Scope, config: &LegfConfig) -> Result<Self> {
+        let nothing = Tensor::zeros([0, 0], (Kind::Int64, Device::Cpu));
+        Self::new(scope, config, &Geometry { sites: 0, states: 2, side: None, distances: Some(nothing) })
+    }
+
+    /// Whose rates [`RateNet::forward`] gives from now on, one graph a row; see [`forward_on`](Self::forward_on).
+    pub fn set_graphs(&mut self, distances: Tensor) {
+        self.distances = distances;
+    }
+
     /// Rates on any graphs: `x` `[B, D]`, `t` `[B]`, and shortest paths `[B or 1, D, D]`, of which -1 stands between
     /// vertices that are not joined, -2 in rows and columns of places without a vertex -> `[B, D, S]`.
     pub fn forward_on(&self, x: &Tensor, t: &Tensor, distances: &Tensor) -> Tensor {

@@ -4,6 +4,7 @@
 //! continuous time it is `t = k / T` in [0, 1], so `t = 0` is the prior everywhere in this crate. (The papers disagree;
 //! "Rethinking Losses for Diffusion Bridge Samplers" counts the other way.)
 
+pub mod ctmc;
 pub mod record;
 pub mod schedule;
 

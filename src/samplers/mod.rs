@@ -2,6 +2,7 @@
 //! along its paths.
 
 pub mod diffusion;
+pub mod discrete;
 pub mod gradient;
 pub mod importance;
 pub mod mcmc;

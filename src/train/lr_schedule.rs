@@ -24,6 +24,17 @@ pub enum LrSchedule {
         #[serde(default = "one")]
         final_divisor: f64,
     },
+    /// Straight up from 0 over `steps` updates, then half a cosine wave to `final_fraction` at the end (1: constant).
+    Warmup {
+        steps: u64,
+        #[serde(default = "one")]
+        final_fraction: f64,
+    },
+    /// A factor from each update on, after a straight rise from 0 over `warmup` updates.
+    Pieces {
+        warmup: u64,
+        factors: Vec<(u64, f64)>,
+    },
 }
 
 fn twentieth() -> f64 {
@@ -61,6 +72,13 @@ impl LrSchedule {
                 check::at_least("train.schedule.divisor", *divisor, 1.0)?;
                 check::at_least("train.schedule.final_divisor", *final_divisor, 1.0)
             }
+            LrSchedule::Warmup { final_fraction, .. } => {
+                check::in_range("train.schedule.final_fraction", *final_fraction, 0.0, 1.0)
+            }
+            LrSchedule::Pieces { factors, .. } => {
+                let positive = |(_, factor): &(u64, f64)| check::positive("train.schedule.factors", *factor);
+                factors.iter().try_for_each(positive)
+            }
         }
     }
 
@@ -81,8 +99,22 @@ impl LrSchedule {
                 let top = top.max(0.0);
                 fall(1.0, 1.0 / (divisor * final_divisor), ((step - top) / (last - top).max(1.0)).min(1.0))
             }
+            LrSchedule::Warmup { steps: warmup, final_fraction } => {
+                let left = steps.saturating_sub(*warmup).max(1) as f64;
+                let place = (step.saturating_sub(*warmup) as f64 / left).min(1.0);
+                rise(step, *warmup) * fall(1.0, *final_fraction, place)
+            }
+            LrSchedule::Pieces { warmup, factors } => {
+                let reached = factors.iter().rev().find(|(from, _)| *from <= step);
+                rise(step, *warmup) * reached.map_or(1.0, |(_, factor)| *factor)
+            }
         }
     }
+}
+
+/// Straight from just above 0 at the first update to 1 after `warmup` of them.
+fn rise(step: u64, warmup: u64) -> f64 {
+    ((step + 1) as f64 / warmup.max(1) as f64).min(1.0)
 }
 
 /// Half a cosine wave from `from` to `to`, at `place` in [0, 1].
@@ -100,6 +132,16 @@ mod tests {
         assert_eq!(schedule.factor(0, 100), 1.0);
         assert!((schedule.factor(50, 100) - 0.55).abs() < 1e-12);
         assert!((schedule.factor(100, 100) - 0.1).abs() < 1e-12);
+    }
+
+    #[test]
+    fn warm_up_is_straight_and_pieces_follow_it() {
+        let schedule = LrSchedule::Warmup { steps: 10, final_fraction: 0.2 };
+        let found = [0, 4, 9, 10, 60, 110].map(|step| schedule.factor(step, 110));
+        let expected = [0.1, 0.5, 1.0, 1.0, 0.6, 0.2];
+        assert!(found.iter().zip(expected).all(|(f, e)| (f - e).abs() < 1e-12), "{found:?}");
+        let schedule = LrSchedule::Pieces { warmup: 4, factors: vec![(0, 1.0), (2, 0.5), (8, 0.1)] };
+        assert_eq!([0, 1, 2, 7, 8, 99].map(|step| schedule.factor(step, 100)), [0.25, 0.5, 0.375, 0.5, 0.1, 0.1]);
     }
 
     /// PyTorch 2.11: OneCycleLR(max_lr=1, total_steps=100, pct_start=0.05, div_factor=500, final_div_factor=1).

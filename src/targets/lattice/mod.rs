@@ -82,6 +82,29 @@ impl LatticeConfig {
     pub const TYPES: [&'static str; 7] =
         ["ising", "potts", "spin_glass", "bernoulli_rbm", "gaussian_rbm", "independent_set", "max_cut"];
 
+    /// The inverse temperature, where the law has one.
+    pub fn beta(&self) -> Option<f64> {
+        self.clone().beta_mut().copied()
+    }
+
+    /// The same law at another inverse temperature; nothing changes where there is none.
+    pub fn at_beta(&self, beta: f64) -> Self {
+        let mut config = self.clone();
+        if let Some(own) = config.beta_mut() {
+            *own = beta;
+        }
+        config
+    }
+
+    fn beta_mut(&mut self) -> Option<&mut f64> {
+        match self {
+            Self::Ising(config) => Some(&mut config.beta),
+            Self::Potts(config) => Some(&mut config.beta),
+            Self::SpinGlass(config) => Some(&mut config.beta),
+            _ => None,
+        }
+    }
+
     /// Checks the parameters, reads files where there are any, and puts the constants in `options`.
     ///
     /// Never touches libtorch's random generator.

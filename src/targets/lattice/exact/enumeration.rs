@@ -57,6 +57,32 @@ pub fn pairs(model: &PairModel) -> Exact {
     sums.finish()
 }
 
+/// Probabilities that 0 .. D sites of a small model are in its last state, `D + 1` numbers.
+pub fn occupation(model: &PairModel) -> Vec<f64> {
+    let mut walk = Walk::new(model);
+    // Sums for each number of sites, weighted by `exp(log_prob - top)`.
+    let (mut top, mut sums) = (f64::NEG_INFINITY, vec![0.0; model.sites + 1]);
+    let mut count = 0u64;
+    loop {
+        count += 1;
+        if count.is_multiple_of(AFRESH) {
+            walk.refresh();
+        }
+        let log_prob = walk.field - model.beta * walk.energy;
+        if log_prob > top {
+            let scale = (top - log_prob).exp();
+            sums.iter_mut().for_each(|sum| *sum *= scale);
+            top = log_prob;
+        }
+        sums[walk.counts[model.states - 1] as usize] += (log_prob - top).exp();
+        if !walk.step() {
+            break;
+        }
+    }
+    let total: f64 = sums.iter().sum();
+    sums.into_iter().map(|sum| sum / total).collect()
+}
+
 /// A state with its energy, field and counts.
 struct Walk<'a> {
     model: &'a PairModel,
