@@ -5,6 +5,7 @@ pub mod config;
 pub mod curves;
 pub mod discrete;
 pub mod flow;
+pub mod graphs;
 pub mod lr_schedule;
 pub mod md;
 pub mod molecule;
