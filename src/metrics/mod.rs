@@ -5,6 +5,7 @@
 //! | [`weights`] | ELBO, EUBO, log Z (reverse and forward), ESS, with standard errors |
 //! | [`sinkhorn`] | Sinkhorn divergences by the name of their convention, exact W2 |
 //! | [`mmd`] | maximum mean discrepancy, two kernels |
+//! | [`hamming`] | maximum mean discrepancy of discrete states |
 //! | [`modes`] | mode weights, entropic mode coverage (EMC) |
 //! | [`energy`] | Wasserstein distances of energies, moments of coordinates |
 //! | [`torus`] | Kullback-Leibler divergences and exact W2 of pairs of angles |
@@ -23,6 +24,7 @@ pub mod assignment;
 pub mod autocorrelation;
 pub mod bures;
 pub mod energy;
+pub mod hamming;
 pub mod jensen_shannon;
 pub mod mmd;
 pub mod modes;
