@@ -4,6 +4,7 @@ pub mod bridge;
 pub mod config;
 pub mod curves;
 pub mod discrete;
+pub mod ebm;
 pub mod flow;
 pub mod graphs;
 pub mod lr_schedule;

@@ -84,7 +84,7 @@ impl Anneal {
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct BufferConfig {
-    /// Graphs of a rollout, and walkers on each of them: `c_t` is their mean.
+    /// Graphs of a rollout, and walkers on each of them, which stay together in batches: a divisor of `train.batch`.
     pub graphs: i64,
     pub walkers: i64,
     /// Updates between rollouts.
@@ -139,7 +139,8 @@ impl GraphsConfig {
         check::in_range("buffer.walkers", self.buffer.walkers, 2, 1 << 16)?;
         check::at_least("buffer.every", self.buffer.every, 1)?;
         check::in_range("buffer.rollouts", self.buffer.rollouts, 1, 10_000)?;
-        self.train.validate()
+        self.train.validate()?;
+        check::multiple_of("train.batch", self.train.batch as u64, self.buffer.walkers as u64)
     }
 }
 

@@ -10,6 +10,9 @@ use crate::targets::lattice::graphs::random::{barabasi_albert, erdos_renyi, rb_m
 use crate::targets::lattice::graphs::{Graph, file};
 use crate::torch::seed::{Stream, step_seed};
 
+/// Where test graphs begin, whatever the number of those to train on.
+const FIRST_TEST: i64 = 1 << 32;
+
 /// Both sets; a seed gives the same graphs on every machine. Graphs from files are in both.
 pub fn graphs(config: &GraphsConfig) -> Result<(Vec<Graph>, Vec<Graph>)> {
     if let Family::Gset { paths } = &config.graphs {

@@ -1,4 +1,5 @@
-//! One update on random graphs: a rollout on a few of them now and then, a batch from the buffer, squared residuals.
+//! One update on random graphs: a rollout on a few of them now and then, a batch from the buffer, the variance
+//! of residuals among walkers on one graph.
 
 use anyhow::Result;
 use tch::{Device, Kind, Tensor};
@@ -8,7 +9,7 @@ use super::data::graphs;
 use super::measure::{self, Test};
 use crate::bad_input;
 use crate::log::plot::Picture;
-use crate::losses::kolmogorov::{residual, squares};
+use crate::losses::kolmogorov::{residual, variances};
 use crate::nets::RateNet;
 use crate::nets::legf::Legf;
 use crate::processes::ctmc::AnnealedPath;
@@ -40,12 +41,10 @@ pub struct GraphsObjective {
 
 /// Simulated states of a few graphs, some walkers on each.
 struct Rollout {
-    /// Of each row, `[B]` i64.
+    /// `[G]` i64.
     graphs: Tensor,
-    /// `[K + 1, B, D]` u8.
+    /// `[(K + 1) G, W, D]` u8: times, graphs, walkers.
     states: Tensor,
-    /// `d/dt log Z_t` of each row's graph, `[K + 1, B]` f64.
-    c: Tensor,
     beta: f64,
 }
 
@@ -66,16 +65,15 @@ impl GraphsObjective {
         &self.config
     }
 
-    /// Simulates walkers on random graphs; `c_t` of a graph is the mean residual of its own walkers.
+    /// Simulates walkers on random graphs.
     fn explore(&mut self) {
         let BufferConfig { graphs, walkers, rollouts, .. } = self.config.buffer;
         let options = (Kind::Int64, Device::Cpu);
-        let chosen = Tensor::randint(self.table.nodes.len() as i64, [graphs, 1], options);
-        let rows = chosen.expand([graphs, walkers], false).reshape([-1]).to_device(self.device); // [B]
+        let chosen = Tensor::randint(self.table.nodes.len() as i64, [graphs], options).to_device(self.device);
         let seed = Tensor::randint_low(0, i64::MAX, [1], options).int64_value(&[0]) as u64;
 
         let beta = self.config.anneal.beta(self.step, self.config.train.steps);
-        let (target, distances) = self.table.batch(&rows, beta);
+        let (target, distances) = self.table.batch(&repeated(&chosen, walkers), beta);
         self.net.set_graphs(distances);
         let sim = Simulation { net: &self.net, target: &target, device: self.device };
         let Some((step, grid)) = self.config.rollout.grid() else { return };
@@ -83,33 +81,40 @@ impl GraphsObjective {
         self.cost.network_calls += path.network_calls;
         self.cost.target_calls += path.target_calls;
 
-        let (Some(states), Some(residuals)) = (path.states, path.residuals) else { return };
-        let times = residuals.size()[0];
-        let mean = residuals.view([times, graphs, walkers]).mean_dim(2, true, None::<Kind>);
-        let c = mean.expand([times, graphs, walkers], false).reshape([times, -1]);
-        self.buffer.push(Rollout { graphs: rows, states, c, beta });
+        let Some(states) = path.states else { return };
+        let places = states.size()[2];
+        self.buffer.push(Rollout { graphs: chosen, states: states.view([-1, walkers, places]), beta });
         if self.buffer.len() > rollouts as usize {
             self.buffer.remove(0);
         }
     }
 
-    /// Sum of squared residuals of `count` random states of a rollout.
+    /// Sum over `count` random times and graphs of a rollout, and over their walkers, of the squared distance of the
+    /// residual from its mean over the walkers. That is what the residual is to be, `d/dt log Z_t`, which differs from
+    /// graph to graph; a mean of the present network's residuals is never out of date.
     fn squared(&mut self, of: usize, count: i64) -> Tensor {
-        let Rollout { graphs, states, c, beta } = &self.buffer[of];
-        let (times, rows, places) = states.size3().expect("[K + 1, B, D]");
-        let pick = Tensor::randint(times * rows, [count], (Kind::Int64, Device::Cpu)).to_device(self.device);
-        let x = states.view([times * rows, places]).index_select(0, &pick).to_kind(Kind::Int64);
-        let c = c.view([times * rows]).index_select(0, &pick).to_kind(Kind::Float);
-        let t = pick.floor_divide_scalar(rows).to_kind(Kind::Float) / (times - 1) as f64;
-        let (target, distances) = self.table.batch(&graphs.index_select(0, &pick.remainder(rows)), *beta);
+        let Rollout { graphs, states, beta } = &self.buffer[of];
+        let (groups, walkers, places) = states.size3().expect("[(K + 1) G, W, D]");
+        let (kept, last) = (graphs.size()[0], groups / graphs.size()[0] - 1);
+        let pick = Tensor::randint(groups, [count], (Kind::Int64, Device::Cpu)).to_device(self.device);
+        let x = states.index_select(0, &pick).view([-1, places]).to_kind(Kind::Int64); // [B, D]
+        let time = pick.floor_divide_scalar(kept).to_kind(Kind::Float) / last as f64;
+        let t = repeated(&time, walkers);
+        let chosen = repeated(&graphs.index_select(0, &pick.remainder(kept)), walkers);
+        let (target, distances) = self.table.batch(&chosen, *beta);
 
         let path = AnnealedPath { sites: places, states: 2 };
         let slope = path.slope(&target.log_prob(&x));
         let log_ratios = target.log_ratios(&x) * t.view([-1, 1, 1]);
         self.net.set_graphs(distances);
         let xi = residual(&self.net.forward(&x, &t), &slope, &log_ratios, CLAMP);
-        squares(&xi, &c).sum(Kind::Float)
+        variances(&xi, walkers).sum(Kind::Float)
     }
+}
+
+/// Every entry so many times in a row: `[N]` -> `[N times]`.
+fn repeated(x: &Tensor, times: i64) -> Tensor {
+    x.unsqueeze(1).expand([-1, times], false).reshape([-1])
 }
 
 impl Objective for GraphsObjective {
@@ -127,9 +132,10 @@ impl Objective for GraphsObjective {
         }
         // Every rollout gives its share of the batch.
         let (batch, kept) = (self.config.train.batch, self.buffer.len() as i64);
+        let groups = batch / self.config.buffer.walkers;
         let mut loss = 0.0;
         for k in 0..kept {
-            let count = (k + 1) * batch / kept - k * batch / kept;
+            let count = (k + 1) * groups / kept - k * groups / kept;
             if count > 0 {
                 let part = self.squared(k as usize, count) / batch as f64;
                 part.backward();
@@ -171,7 +177,6 @@ impl Objective for GraphsObjective {
             let parts = [
                 ("graphs", rollout.graphs.shallow_clone()),
                 ("states", rollout.states.shallow_clone()),
-                ("c", rollout.c.shallow_clone()),
                 ("beta", Tensor::from_slice(&[rollout.beta])),
             ];
             extra.extend(parts.map(|(part, tensor)| (format!("buffer.{k}.{part}"), tensor)));
@@ -187,7 +192,7 @@ impl Objective for GraphsObjective {
         let rollout = |k: usize| -> Result<Rollout> {
             let part = |part: &str| Ok::<_, anyhow::Error>(take(format!("buffer.{k}.{part}"))?.to_device(self.device));
             let beta = take(format!("buffer.{k}.beta"))?.double_value(&[0]);
-            Ok(Rollout { graphs: part("graphs")?, states: part("states")?, c: part("c")?, beta })
+            Ok(Rollout { graphs: part("graphs")?, states: part("states")?, beta })
         };
         self.buffer = (0..count).map(rollout).collect::<Result<_>>()?;
         Ok(())
