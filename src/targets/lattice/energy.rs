@@ -104,9 +104,10 @@ impl Energy {
                 // A changed bit adds one column to the first layer, which need not be computed again.
                 let first = x.linear(&layers[0].0, Some(&layers[0].1)); // [B, H]
                 let sign: Tensor = 1.0 - x * 2.0; // [B, D]
-                let moved = first.unsqueeze(1) + sign.unsqueeze(2) * layers[0].0.tr(); // [B, D, H]
+                let columns = layers[0].0.tr().contiguous(); // [D, H]
+                let moved = first.unsqueeze(1) + sign.unsqueeze(2) * columns; // [B, D, H]
                 let (b, d, h) = moved.size3().expect("[B, D, H]");
-                tail(layers, moved.view([b * d, h])).view([b, d]) - tail(layers, first).unsqueeze(1)
+                tail(layers, moved.reshape([b * d, h])).view([b, d]) - tail(layers, first).unsqueeze(1)
             }
             Self::Quadratic(j) => {
                 let spins = x * 2.0 - 1.0;

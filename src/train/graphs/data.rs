@@ -22,7 +22,7 @@ pub fn graphs(config: &GraphsConfig) -> Result<(Vec<Graph>, Vec<Graph>)> {
     }
     let draw =
         |first: i64, count: i64| (first..first + count).map(|k| random(&config.graphs, config.seed, k)).collect();
-    Ok((draw(0, config.train_graphs), draw(config.train_graphs, config.test_graphs)))
+    Ok((draw(0, config.train_graphs), draw(FIRST_TEST, config.test_graphs)))
 }
 
 /// The k-th graph of a family; its size is drawn first.
