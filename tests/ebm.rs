@@ -64,7 +64,8 @@ fn a_model_learns_and_is_a_target_elsewhere() {
         assert!(folder.path().join(format!("model/plots/{picture}.png")).exists(), "{picture}");
     }
 
-    std::fs::write(folder.path().join("law.yaml"), "target: {type: energy_model, path: model/energy.safetensors}\n").unwrap();
+    std::fs::write(folder.path().join("law.yaml"), "target: {type: energy_model, path: model/energy.safetensors}\n")
+        .unwrap();
     let x = Tensor::randint(2, [3, 32], (Kind::Int64, Device::Cpu));
     write_tensors(&folder.path().join("x.safetensors"), &[("x", &x)], &Default::default()).unwrap();
     run("discrete", folder.path(), &["eval", "law.yaml", "--points", "x.safetensors", "--out", "v.safetensors"], 0);
