@@ -4,6 +4,10 @@ use anyhow::Result;
 use serde::{Deserialize, Serialize};
 use tch::Tensor;
 
+use super::hollow::leattn::{Leattn, LeattnConfig};
+use super::hollow::lemlp::{Lemlp, LemlpConfig};
+use super::leconv::{Leconv, LeconvConfig};
+use super::legf::{Legf, LegfConfig};
 use super::letf::{Letf, LetfConfig};
 use crate::torch::params::Scope;
 
@@ -32,6 +36,14 @@ pub struct Geometry {
 pub enum RateNetConfig {
     /// Locally equivariant transformer.
     Letf(LetfConfig),
+    /// Sums over the other sites.
+    Lemlp(LemlpConfig),
+    /// Attention to the other sites, one layer.
+    Leattn(LeattnConfig),
+    /// Deep convolutions on a periodic square lattice (LEAPS).
+    Leconv(LeconvConfig),
+    /// Locally equivariant transformer that knows the distances of a graph.
+    Legf(LegfConfig),
 }
 
 impl Default for RateNetConfig {
@@ -44,6 +56,10 @@ impl RateNetConfig {
     pub fn validate(&self) -> Result<()> {
         match self {
             Self::Letf(config) => config.validate(),
+            Self::Lemlp(config) => config.validate(),
+            Self::Leattn(config) => config.validate(),
+            Self::Leconv(config) => config.validate(),
+            Self::Legf(config) => config.validate(),
         }
     }
 
@@ -52,8 +68,13 @@ impl RateNetConfig {
     /// # Errors
     /// If the network needs something of the geometry that is not there.
     pub fn build(&self, scope: Scope, geometry: &Geometry) -> Result<Box<dyn RateNet>> {
+        let (sites, states) = (geometry.sites, geometry.states);
         Ok(match self {
-            Self::Letf(config) => Box::new(Letf::new(scope, config, geometry.sites, geometry.states)),
+            Self::Letf(config) => Box::new(Letf::new(scope, config, sites, states)),
+            Self::Lemlp(config) => Box::new(Lemlp::new(scope, config, sites, states)),
+            Self::Leattn(config) => Box::new(Leattn::new(scope, config, sites, states)?),
+            Self::Leconv(config) => Box::new(Leconv::new(scope, config, geometry)?),
+            Self::Legf(config) => Box::new(Legf::new(scope, config, geometry)?),
         })
     }
 }

@@ -26,6 +26,7 @@ mod quartic;
 mod regression_data;
 pub mod seeds;
 pub(crate) mod support;
+pub mod toys;
 
 use std::cell::Cell;
 

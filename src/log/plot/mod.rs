@@ -8,6 +8,7 @@
 //! | [`HeatMap`] | densities, free energies, any function of two variables |
 //! | [`PairsPlot`] | the marginals of the first few coordinates |
 //! | [`BarChart`] | one figure for each of several methods, with errors |
+//! | [`GraphPlot`] | graphs with chosen vertices |
 //! | [`ImageGrid`] | lattices and digits |
 //!
 //! Nothing that data hold is an error: values that are not finite leave gaps, constant data get an axis around them,
@@ -20,6 +21,7 @@ mod curve;
 mod field;
 mod font;
 mod frame;
+mod graph;
 mod heatmap;
 mod histogram;
 mod images;
@@ -33,6 +35,7 @@ mod style;
 pub use axis::Axis;
 pub use bars::{BarChart, Bars};
 pub use field::Field;
+pub use graph::GraphPlot;
 pub use heatmap::HeatMap;
 pub use histogram::{HistogramPlot, Sample};
 pub use images::{ImageGrid, Shades};

@@ -32,6 +32,9 @@ pub struct GridConfig {
     pub resample_below: f64,
     /// Heat-bath updates of single random sites after each step (LEAPS uses 200 in training).
     pub heat_bath_updates: i64,
+    /// Langevin-like moves of all sites after each step; see [`dmala`](super::dmala), and their step size.
+    pub dmala_steps: i64,
+    pub dmala_step_size: f64,
     /// Rate of heat-bath jumps within the process itself, which cost nothing; see
     /// [`forward_rates`](crate::processes::ctmc::forward_rates).
     pub mixing: f64,
@@ -61,6 +64,8 @@ impl Default for GridConfig {
             particles: 256,
             resample_below: 0.0,
             heat_bath_updates: 0,
+            dmala_steps: 0,
+            dmala_step_size: 0.5,
             mixing: 0.0,
         }
     }
@@ -131,6 +136,8 @@ impl GridConfig {
         check::in_range(&format!("{section}.particles"), self.particles, 1, 1 << 20)?;
         check::probability(&format!("{section}.resample_below"), self.resample_below)?;
         check::in_range(&format!("{section}.heat_bath_updates"), self.heat_bath_updates, 0, 1_000_000)?;
+        check::in_range(&format!("{section}.dmala_steps"), self.dmala_steps, 0, 1_000_000)?;
+        check::positive(&format!("{section}.dmala_step_size"), self.dmala_step_size)?;
         check::non_negative(&format!("{section}.mixing"), self.mixing)
     }
 }

@@ -7,6 +7,7 @@
 //! | [`rollout`] | Euler steps and tau-leaping on a time grid |
 //! | [`uniformised`] | single jumps at Poisson times: no discretisation at all |
 //! | [`correct`] | resampling and heat-bath updates between steps |
+//! | [`dmala`] | Langevin-like moves of all sites at once |
 //! | [`team`] | a network and its replicas, which divide the rows among themselves |
 //!
 //! Rows are simulated in groups of `particles`, each with a random generator of its own, so samples do not depend on the
@@ -14,6 +15,7 @@
 
 pub mod config;
 pub mod correct;
+pub mod dmala;
 pub mod kernel;
 pub mod noise;
 pub mod rollout;

@@ -4,6 +4,7 @@ use tch::{Device, Kind, Tensor};
 
 use super::config::{GridConfig, Weights};
 use super::correct::{heat_bath, resample};
+use super::dmala::dmala;
 use super::kernel::{Step, draw, log_probability, probabilities};
 use super::noise::Noise;
 use crate::nets::RateNet;
@@ -189,6 +190,10 @@ fn correct(
     if config.heat_bath_updates > 0 {
         let from = changed.as_ref().unwrap_or(x);
         changed = Some(heat_bath(sim.target, from, t, config.heat_bath_updates, noise));
+    }
+    if config.dmala_steps > 0 {
+        let from = changed.as_ref().unwrap_or(x);
+        changed = Some(dmala(sim.target, from, t, config.dmala_steps, config.dmala_step_size, noise));
     }
     changed
 }

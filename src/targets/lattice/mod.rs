@@ -7,15 +7,19 @@
 //! | [`ising`], [`potts`], [`spin_glass`] | spins on a torus, or with couplings from a file |
 //! | [`rbm`] | restricted Boltzmann machines with Bernoulli or Gaussian units, one layer summed out |
 //! | [`graphs`] | independent sets and cuts of graphs, random or from files |
+//! | [`energy`] | energy models from files, or in training |
+//! | [`gray`] | points of the plane as bits |
 //! | [`figures`] | what is read off one state |
 //! | [`exact`] | what can be computed without sampling: enumeration, transfer matrix, Kaufman, Onsager |
 //!
 //! A state is a row of `0 .. S-1` in i64. Files and people write the values that a site takes instead (spins -1 and
 //! +1): [`encode`] and [`decode`] translate.
 
+pub mod energy;
 pub mod exact;
 pub mod figures;
 pub mod graphs;
+pub mod gray;
 pub mod ising;
 pub mod pair;
 mod pair_target;
@@ -75,12 +79,13 @@ pub enum LatticeConfig {
     GaussianRbm(rbm::GaussianRbmConfig),
     IndependentSet(graphs::IndependentSetConfig),
     MaxCut(graphs::MaxCutConfig),
+    EnergyModel(energy::EnergyModelConfig),
 }
 
 impl LatticeConfig {
     /// The names that `type` can have.
-    pub const TYPES: [&'static str; 7] =
-        ["ising", "potts", "spin_glass", "bernoulli_rbm", "gaussian_rbm", "independent_set", "max_cut"];
+    pub const TYPES: [&'static str; 8] =
+        ["ising", "potts", "spin_glass", "bernoulli_rbm", "gaussian_rbm", "independent_set", "max_cut", "energy_model"];
 
     /// The inverse temperature, where the law has one.
     pub fn beta(&self) -> Option<f64> {
@@ -117,6 +122,7 @@ impl LatticeConfig {
             Self::GaussianRbm(config) => Box::new(rbm::GaussianRbm::new(config, options)?),
             Self::IndependentSet(config) => Box::new(graphs::independent_set(config, options)?),
             Self::MaxCut(config) => Box::new(graphs::max_cut(config, options)?),
+            Self::EnergyModel(config) => Box::new(energy::energy_model(config, options)?),
         })
     }
 }

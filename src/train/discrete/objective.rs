@@ -14,6 +14,8 @@ use crate::nets::free_energy::FreeEnergy;
 use crate::processes::ctmc::AnnealedPath;
 use crate::samplers::discrete::rollout::piece_rows;
 use crate::samplers::discrete::{Keep, Member, Path, Team};
+use crate::targets::lattice::graphs::Graph;
+use crate::targets::lattice::graphs::distance::distances;
 use crate::targets::lattice::{DiscreteTarget, LatticeConfig};
 use crate::torch::optim::Group;
 use crate::torch::params::Params;
@@ -71,7 +73,10 @@ fn open(target: &LatticeConfig, device: Device) -> Result<Box<dyn DiscreteTarget
 /// What a network may know of a target's sites.
 fn geometry(target: &dyn DiscreteTarget) -> Geometry {
     let side = target.shape().filter(|(rows, columns)| rows == columns).map(|(rows, _)| rows);
-    Geometry { sites: target.sites(), states: target.num_states(), side, distances: None }
+    // Networks that ask for distances attend over all pairs, so larger graphs are beyond them anyway.
+    let model = target.pairs().filter(|model| model.sites as i64 == target.sites() && model.sites <= 4096);
+    let distances = model.map(|model| distances(&Graph { nodes: model.sites, edges: model.bonds.clone() }));
+    Geometry { sites: target.sites(), states: target.num_states(), side, distances }
 }
 
 impl DiscreteObjective {

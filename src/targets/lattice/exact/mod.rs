@@ -5,11 +5,13 @@
 //! | [`enumeration`] | up to 2^26 states | everything |
 //! | [`transfer`] | uniform Ising and Potts tori, narrow (2^10, 3^6 states a row) | log Z, energy, magnetisation, two-point functions |
 //! | [`kaufman`] | the Ising torus without field, any size | log Z, energy and its variance |
+//! | [`maximum`] | two states on sparse graphs | the most probable state |
 //! | [`onsager`] | the infinite Ising lattice without field | log Z a site, spontaneous magnetisation |
 
 pub mod enumeration;
 mod jet;
 pub mod kaufman;
+pub mod maximum;
 pub mod onsager;
 pub mod transfer;
 

@@ -1,6 +1,17 @@
 //! Independent sets and cuts of graphs as laws on {0, 1}^nodes.
+//!
+//! | file | what |
+//! |---|---|
+//! | [`file`] | edge lists and the format of the Gset |
+//! | [`random`] | the models of Erdős and Rényi, Barabási and Albert, and RB |
+//! | [`batch`] | many graphs side by side, as networks are trained on them |
+//! | [`distance`] | shortest paths |
+//! | [`independent`] | largest independent sets by branch and bound |
 
+pub mod batch;
+pub mod distance;
 pub mod file;
+pub mod independent;
 pub mod random;
 
 use std::path::PathBuf;
@@ -10,6 +21,7 @@ use serde::{Deserialize, Serialize};
 
 use super::super::Options;
 use super::PairTarget;
+use super::exact::maximum::maximum;
 use super::pair::{Interaction, PairModel};
 use super::torus::Bond;
 use crate::config::check;
@@ -69,6 +81,75 @@ impl GraphConfig {
     }
 }
 
+/// What is asked of a graph.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "type", rename_all = "snake_case", deny_unknown_fields)]
+pub enum Problem {
+    /// Large sets of vertices without an edge between two of them; see [`IndependentSetConfig`].
+    IndependentSet {
+        #[serde(default = "just_above_one")]
+        penalty: f64,
+    },
+    /// Two sides with much weight between them; see [`MaxCutConfig`].
+    MaxCut {},
+}
+
+impl Problem {
+    /// `J` `[nodes, nodes]`, symmetric, and `b` `[nodes]` of `log_prob = x' J x / 2 + b' x` at beta 1.
+    pub fn quadratic(&self, graph: &Graph) -> (Vec<f64>, Vec<f64>) {
+        let n = graph.nodes;
+        let (mut couplings, mut bias) = (vec![0.0; n * n], vec![0.0; n]);
+        for (i, j, weight) in &graph.edges {
+            let (i, j) = (*i as usize, *j as usize);
+            let coupling = match self {
+                Self::IndependentSet { penalty } => -penalty,
+                Self::MaxCut {} => -2.0 * weight,
+            };
+            couplings[i * n + j] += coupling;
+            couplings[j * n + i] += coupling;
+            if *self == (Self::MaxCut {}) {
+                bias[i] += weight;
+                bias[j] += weight;
+            }
+        }
+        if matches!(self, Self::IndependentSet { .. }) {
+            bias.fill(1.0);
+        }
+        (couplings, bias)
+    }
+
+    /// What a state is worth: the number of chosen nodes, of which no two may be joined, or the weight of the cut.
+    pub fn value(&self, graph: &Graph, x: &[u8]) -> f64 {
+        match self {
+            Self::IndependentSet { .. } => x[..graph.nodes].iter().map(|v| f64::from(*v)).sum(),
+            Self::MaxCut {} => {
+                let cut = graph.edges.iter().filter(|(i, j, _)| x[*i as usize] != x[*j as usize]);
+                cut.map(|(_, _, weight)| weight).sum()
+            }
+        }
+    }
+
+    /// The state that an answer is read from: sets become independent, cuts stay as they are.
+    pub fn finish(&self, graph: &Graph, x: &mut [u8]) {
+        if matches!(self, Self::IndependentSet { .. }) {
+            let mut near = vec![Vec::new(); graph.nodes];
+            for (i, j, _) in &graph.edges {
+                near[*i as usize].push(*j as usize);
+                near[*j as usize].push(*i as usize);
+            }
+            repair_with(|i| near[i].iter().copied(), x, graph.nodes);
+        }
+    }
+
+    /// A best state; `None` where no exact method reaches.
+    pub fn optimum(&self, graph: &Graph) -> Option<Vec<u8>> {
+        match self {
+            Self::IndependentSet { .. } => independent::largest_independent_set(graph),
+            Self::MaxCut {} => maximum(&cut_model(graph, 1.0).ok()?),
+        }
+    }
+}
+
 /// `log_prob(x) = beta (sum of x_i - penalty * number of edges with both ends chosen)`.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -110,23 +191,30 @@ pub fn independent_set(config: &IndependentSetConfig, options: Options) -> Resul
 /// With `cut = sum over edges of w (x_i + x_j - 2 x_i x_j)`.
 pub fn max_cut(config: &MaxCutConfig, options: Options) -> Result<PairTarget> {
     check::finite("target.beta", config.beta)?;
-    let graph = config.graph.build()?;
+    let model = cut_model(&config.graph.build()?, config.beta)?;
+    Ok(PairTarget::new(model, vec![0, 1], None, options))
+}
+
+fn cut_model(graph: &Graph, beta: f64) -> Result<PairModel> {
     let mut bias = vec![0.0; 2 * graph.nodes];
     for (i, j, weight) in &graph.edges {
-        bias[2 * *i as usize + 1] += config.beta * weight;
-        bias[2 * *j as usize + 1] += config.beta * weight;
+        bias[2 * *i as usize + 1] += beta * weight;
+        bias[2 * *j as usize + 1] += beta * weight;
     }
     let bonds = graph.edges.iter().map(|(i, j, weight)| (*i, *j, -2.0 * weight)).collect();
-    let model = PairModel::new(2, CHOSEN, config.beta, bonds, bias)?;
-    Ok(PairTarget::new(model, vec![0, 1], None, options))
+    PairModel::new(2, CHOSEN, beta, bonds, bias)
 }
 
 /// Makes a set independent: for every chosen node in order, its chosen neighbours leave. What it keeps is no larger
 /// than what was there, and the same for the same input (Ou et al., "Discrete neural flow samplers", 2025, app.).
 pub fn repair(model: &PairModel, x: &mut [u8]) {
-    for i in 0..model.sites {
+    repair_with(|i| model.neighbours(i).iter().map(|(j, _)| *j as usize), x, model.sites);
+}
+
+fn repair_with<I: Iterator<Item = usize>>(neighbours: impl Fn(usize) -> I, x: &mut [u8], nodes: usize) {
+    for i in 0..nodes {
         if x[i] == 1 {
-            model.neighbours(i).iter().for_each(|(j, _)| x[*j as usize] = 0);
+            neighbours(i).for_each(|j| x[j] = 0);
         }
     }
 }

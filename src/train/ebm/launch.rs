@@ -1,0 +1,64 @@
+//! From the command line to trainings of energy models.
+
+use std::collections::BTreeMap;
+
+use anyhow::Result;
+
+use super::config::{EbmConfig, Method};
+use super::objective::build;
+use crate::config::cli::Common;
+use crate::config::load::load;
+use crate::config::to_yaml;
+use crate::io::tensors::write_tensors;
+use crate::log::table::{Table, figure};
+use crate::targets::lattice::energy::Ratios;
+use crate::torch::{device, threads};
+use crate::train::objective::Objective;
+use crate::train::run::Plan;
+use crate::train::{Run, train};
+
+/// `ebm train`: trains, then writes the model as `energy.safetensors`, which a target of type `energy_model` reads.
+pub fn train_ebm(common: &Common) -> Result<()> {
+    let loaded = load::<EbmConfig>(&common.config, &common.all_overrides())?;
+    let (config, yaml) = (&loaded.value, to_yaml(&loaded.value)?);
+    config.validate().map_err(|error| loaded.locate(error))?;
+    if common.dry_run {
+        print!("{yaml}");
+        return Ok(());
+    }
+    threads::configure(common.threads.map(usize::from));
+    let (device, reason) = device::select(&common.device)?;
+    let mut objective = build(config, device).map_err(|error| loaded.locate(error))?;
+    let plan = Plan {
+        task: "ebm",
+        name: &loaded.name,
+        yaml: &yaml,
+        seed: config.seed,
+        out: common.out.as_deref(),
+        resume: common.resume,
+        swept: &[],
+        device: &device::describe(device),
+        keep_checkpoints: config.train.keep_checkpoints,
+    };
+    let (mut run, checkpoint) = Run::open(&plan)?;
+    if let Some(reason) = reason {
+        run.terminal.line(&format!("computing on the CPU: {reason}"));
+    }
+    if matches!(&config.method, Method::Process(process) if process.ratios == Ratios::Taylor) {
+        run.terminal.line("warning: method.ratios taylor is a first-order guess; the process converges to another law");
+    }
+    let figures = train(&mut objective, &config.train, &mut run, checkpoint)?;
+
+    let params = objective.params().under("energy.");
+    let named: Vec<(&str, _)> = params.iter().map(|(name, p)| (name.trim_start_matches("energy."), p)).collect();
+    let detached: Vec<_> = named.iter().map(|(name, p)| (*name, p.detach())).collect();
+    let tensors: Vec<_> = detached.iter().map(|(name, p)| (*name, p)).collect();
+    let file = run.dir.file("energy.safetensors");
+    write_tensors(&file, &tensors, &BTreeMap::from([("config".to_string(), yaml.clone())]))?;
+    run.terminal.line(&format!("model: {}", file.display()));
+
+    let mut table = Table::new(["figure", "value"]);
+    figures.iter().for_each(|(name, value)| table.row([name.clone(), figure(*value, 5)]));
+    run.terminal.result(&table.to_text());
+    Ok(())
+}
