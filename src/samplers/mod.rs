@@ -9,5 +9,6 @@ pub mod path;
 pub mod rollout;
 pub mod score;
 pub mod team;
+pub mod tokens;
 
 pub use diffusion::{DiffusionSampler, ProcessConfig};
