@@ -8,6 +8,7 @@
 //! | [`HeatMap`] | densities, free energies, any function of two variables |
 //! | [`PairsPlot`] | the marginals of the first few coordinates |
 //! | [`BarChart`] | one figure for each of several methods, with errors |
+//! | [`Forest`] | effects with their intervals, one a line |
 //! | [`ImageGrid`] | lattices and digits |
 //!
 //! Nothing that data hold is an error: values that are not finite leave gaps, constant data get an axis around them,
@@ -19,6 +20,7 @@ mod canvas;
 mod curve;
 mod field;
 mod font;
+mod forest;
 mod frame;
 mod heatmap;
 mod histogram;
@@ -33,6 +35,7 @@ mod style;
 pub use axis::Axis;
 pub use bars::{BarChart, Bars};
 pub use field::Field;
+pub use forest::{Forest, Interval};
 pub use heatmap::HeatMap;
 pub use histogram::{HistogramPlot, Sample};
 pub use images::{ImageGrid, Shades};
