@@ -1,11 +1,12 @@
 //! Cells: a metric, a setting and a baseline, with the paired differences that speak for the method where positive.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 
-use super::claim::{Claim, Metric, Of, Pairing, Setting};
-use super::record::{Record, Records, Split, Summary};
+use super::claim::{Assertion, Claim, Metric, Of, Pairing, Setting};
+use super::record::{Records, Summary};
 use super::stats::paired::Paired;
 use super::stats::{deviation, mean};
+use super::values::{ByUnit, by_unit};
 
 /// One cell of the grid that a claim is about.
 #[derive(Debug, Clone, PartialEq)]
@@ -14,6 +15,8 @@ pub struct Cell {
     /// With the sweep's value, where there is one.
     pub setting: String,
     pub baseline: String,
+    /// `>` or `~`.
+    pub relation: &'static str,
     pub paired: Paired,
     /// Differences by unit; empty where only a summary is known, or nothing pairs observations.
     pub differences: Vec<(String, f64)>,
@@ -29,18 +32,15 @@ pub struct Cell {
 }
 
 impl Cell {
-    /// `score | funnel | A > B`.
+    /// `score | funnel | A > B`, or `A ~ B` for equivalence.
     pub fn name(&self, method: &str) -> String {
-        format!("{} | {} | {method} > {}", self.metric, self.setting, self.baseline)
+        format!("{} | {} | {method} {} {}", self.metric, self.setting, self.relation, self.baseline)
     }
 
     pub fn plain_differences(&self) -> Vec<f64> {
         self.differences.iter().map(|(_, d)| *d).collect()
     }
 }
-
-/// A value a unit; `None` for a run that failed.
-pub type ByUnit = BTreeMap<String, Option<f64>>;
 
 /// Every cell of the claim, in the order metric, setting, baseline.
 pub fn cells(claim: &Claim, records: &Records) -> Vec<Cell> {
@@ -68,10 +68,7 @@ pub fn sweep_values(claim: &Claim, records: &Records, setting: &str) -> Vec<Opti
 }
 
 fn cell(claim: &Claim, records: &Records, metric: &Metric, setting: &Setting, x: Option<f64>, baseline: &str) -> Cell {
-    let name = match x {
-        Some(x) => format!("{}, x = {x}", setting.name),
-        None => setting.name.clone(),
-    };
+    let name = place(claim, &setting.name, x);
     let known = |s: &&Summary| {
         s.metric == metric.name && s.setting == setting.name && s.method == claim.method.name && s.baseline == baseline
     };
@@ -79,7 +76,7 @@ fn cell(claim: &Claim, records: &Records, metric: &Metric, setting: &Setting, x:
         return from_summary(claim, metric, name, summary);
     }
 
-    let values = |method: &str| by_unit(claim, records, metric, method, &setting.name, x);
+    let values = |method: &str| by_unit(records, metric, method, &setting.name, x);
     let (method, other) = (values(&claim.method.name), values(baseline));
     let failed = [&method, &other].map(failures);
     let value =
@@ -105,6 +102,7 @@ fn cell(claim: &Claim, records: &Records, metric: &Metric, setting: &Setting, x:
         metric: metric.name.clone(),
         setting: name,
         baseline: baseline.to_string(),
+        relation: relation(claim),
         paired,
         differences,
         method_values,
@@ -115,12 +113,24 @@ fn cell(claim: &Claim, records: &Records, metric: &Metric, setting: &Setting, x:
     }
 }
 
+/// What stands between the names of method and baseline.
+pub fn relation(claim: &Claim) -> &'static str {
+    if matches!(claim.assertion, Assertion::Equivalence { .. }) { "~" } else { ">" }
+}
+
+/// A setting with the sweep's value.
+pub fn place(claim: &Claim, setting: &str, x: Option<f64>) -> String {
+    let key = claim.sweep.as_ref().map_or("x", |sweep| sweep.key.as_str());
+    x.map_or(setting.to_string(), |x| format!("{setting}, {key} = {x}"))
+}
+
 fn from_summary(claim: &Claim, metric: &Metric, setting: String, summary: &Summary) -> Cell {
     let sign = metric.direction.sign();
     Cell {
         metric: metric.name.clone(),
         setting,
         baseline: summary.baseline.clone(),
+        relation: relation(claim),
         paired: Paired::from_summary(summary.n, sign * summary.mean_difference, summary.deviation),
         differences: Vec::new(),
         method_values: Vec::new(),
@@ -165,79 +175,10 @@ fn uncounted(claim: &Claim, found: usize) -> Option<String> {
     Some(format!("{missing} of {} units", found + missing))
 }
 
-/// Oriented values of a method in a setting, under its chosen config.
-pub fn by_unit(
-    claim: &Claim,
-    records: &Records,
-    metric: &Metric,
-    method: &str,
-    setting: &str,
-    x: Option<f64>,
-) -> ByUnit {
-    let split = if metric.of == Of::Value { Split::Evaluation } else { Split::Tuning };
-    let chosen = if metric.of == Of::Value { chosen_config(claim, records, metric, method, setting, x) } else { None };
-    let mut grouped: BTreeMap<String, Vec<Option<f64>>> = BTreeMap::new();
-    let of = records.of(method, setting, split).filter(|r| r.x == x);
-    for record in of.filter(|r| chosen.as_ref().is_none_or(|config| r.config == *config)) {
-        if let Some(value) = oriented(metric, record) {
-            grouped.entry(record.unit.clone()).or_default().push(value);
-        }
-    }
-    grouped.into_iter().map(|(unit, values)| (unit, over_configs(metric, values))).collect()
-}
-
-/// A record's value, `Some(None)` for a failed run; `None` for a good run that does not report the metric.
-fn oriented(metric: &Metric, record: &Record) -> Option<Option<f64>> {
-    let value = record.value(&metric.name).map(|value| metric.direction.sign() * value);
-    let absent = record.done() && !record.metrics.contains_key(&metric.name);
-    (!absent).then_some(value)
-}
-
-/// One value for all configs of a unit: their mean, the value of a config taken at random; for the gap, how far that
-/// falls short of the best.
-fn over_configs(metric: &Metric, values: Vec<Option<f64>>) -> Option<f64> {
-    let given = |value: Option<f64>| value.or_else(|| metric.failed.map(|failed| metric.direction.sign() * failed));
-    let values: Option<Vec<f64>> = values.into_iter().map(given).collect();
-    let values = values?;
-    let best = values.iter().copied().fold(f64::NEG_INFINITY, f64::max);
-    Some(if metric.of == Of::TuningGap { mean(&values) - best } else { mean(&values) })
-}
-
-/// The config with the best mean over tuning seeds; `None` without a choice.
-pub fn chosen_config(
-    claim: &Claim,
-    records: &Records,
-    metric: &Metric,
-    method: &str,
-    setting: &str,
-    x: Option<f64>,
-) -> Option<String> {
-    let scores = tuning_scores(claim, records, metric, method, setting, x);
-    let best = scores.into_iter().max_by(|a, b| a.1.total_cmp(&b.1).then_with(|| b.0.cmp(&a.0)));
-    best.map(|(config, _)| config)
-}
-
-/// Mean tuning score of every config; a config with a failed run scores below all others unless failures have a value.
-pub fn tuning_scores(
-    _claim: &Claim,
-    records: &Records,
-    metric: &Metric,
-    method: &str,
-    setting: &str,
-    x: Option<f64>,
-) -> Vec<(String, f64)> {
-    let mut grouped: BTreeMap<String, Vec<f64>> = BTreeMap::new();
-    for record in records.of(method, setting, Split::Tuning).filter(|r| r.x == x) {
-        let failed = metric.failed.map_or(f64::NEG_INFINITY, |value| metric.direction.sign() * value);
-        let value = oriented(metric, record).map(|value| value.unwrap_or(failed));
-        grouped.entry(record.config.clone()).or_default().extend(value);
-    }
-    grouped.into_iter().filter(|(_, scores)| !scores.is_empty()).map(|(config, s)| (config, mean(&s))).collect()
-}
-
 #[cfg(test)]
 mod tests {
     use super::super::claim::tests::{SMALL, parse};
+    use super::super::record::{Record, Split};
     use super::*;
 
     fn record(method: &str, unit: &str, config: &str, split: Split, value: Option<f64>) -> Record {
@@ -292,7 +233,7 @@ mod tests {
     #[test]
     fn the_gap_of_tuning_is_the_best_less_the_mean() {
         let claim = parse(&SMALL.replace("[{name: score}]", "[{name: score, of: tuning_gap}]")).unwrap();
-        let gaps = by_unit(&claim, &two_units(), &claim.metrics[0], "A", "one", None);
+        let gaps = by_unit(&two_units(), &claim.metrics[0], "A", "one", None);
         assert!((gaps["100"].unwrap() + 0.4).abs() < 1e-15);
     }
 

@@ -3,13 +3,14 @@
 use serde::Serialize;
 
 use super::claim::{Assertion, Claim, Metric, Of};
-use super::compare::{sweep_values, tuning_scores};
+use super::compare::{place, sweep_values};
 use super::record::{Records, Split};
 use super::stats::best_of::{chances, expected_of, sizes};
 use super::stats::mean;
+use super::values::tuning_scores;
 
-/// Points of a curve.
-const POINTS: usize = 24;
+/// Points of a curve: every N up to this many configs.
+const POINTS: usize = 200;
 
 /// Expected outcome over N for one method.
 #[derive(Debug, Clone, PartialEq, Serialize)]
@@ -70,7 +71,7 @@ pub fn equal_n(claim: &Claim, records: &Records) -> Vec<EqualN> {
 
 fn one(claim: &Claim, records: &Records, metric: &Metric, setting: &str, x: Option<f64>) -> Option<EqualN> {
     let all: Vec<(String, Scores)> =
-        claim.methods().map(|m| (m.name.clone(), scores(claim, records, metric, &m.name, setting, x))).collect();
+        claim.methods().map(|m| (m.name.clone(), scores(records, metric, &m.name, setting, x))).collect();
     let fewest = all.iter().map(|(_, s)| s.tuning.len()).min()?;
     let most = all.iter().map(|(_, s)| s.tuning.len()).max()?;
     if fewest == 0 || most < 2 {
@@ -84,7 +85,7 @@ fn one(claim: &Claim, records: &Records, metric: &Metric, setting: &str, x: Opti
         Assertion::Superiority { delta, .. } => differences.iter().all(|(_, d)| *d > delta),
         _ => true,
     };
-    let setting = x.map_or(setting.to_string(), |x| format!("{setting}, x = {x}"));
+    let setting = place(claim, setting, x);
     let split = all.iter().all(|(_, s)| s.split);
     let sign = metric.direction.sign();
     let curves = all.into_iter().map(|(name, s)| curve(name, &s, sign)).collect();
@@ -93,8 +94,8 @@ fn one(claim: &Claim, records: &Records, metric: &Metric, setting: &str, x: Opti
 
 /// Scores on tuning units, and on evaluation units if every config was evaluated. Records without a tuning split are
 /// taken for both.
-fn scores(claim: &Claim, records: &Records, metric: &Metric, method: &str, setting: &str, x: Option<f64>) -> Scores {
-    let mut tuned = tuning_scores(claim, records, metric, method, setting, x);
+fn scores(records: &Records, metric: &Metric, method: &str, setting: &str, x: Option<f64>) -> Scores {
+    let mut tuned = tuning_scores(records, metric, method, setting, x);
     let evaluated = |config: &str| -> Option<f64> {
         let of = records.of(method, setting, Split::Evaluation).filter(|r| r.x == x && r.config == config);
         let values: Vec<f64> = of.filter_map(|r| r.value(&metric.name)).map(|v| metric.direction.sign() * v).collect();

@@ -2,8 +2,9 @@
 
 use serde::Serialize;
 
-use super::claim::{Assertion, Claim, Pairing, Quantifier, TestKind};
-use super::compare::{Cell, cells};
+use super::averages::{averages, pooled};
+use super::claim::{Assertion, Claim, Quantifier};
+use super::compare::cells;
 use super::equal_n::{EqualN, equal_n};
 use super::fair::{Balance, Fairness, fairness};
 use super::figures::figures;
@@ -11,8 +12,7 @@ use super::rates::rates;
 use super::record::Records;
 use super::stats::correction::{benjamini_hochberg, bonferroni, holm, intersection_union};
 use super::stats::mean;
-use super::stats::paired::Paired;
-use super::test::{Meaning, Test, known, of_cell, of_paired, resampled, test_kind};
+use super::test::{Meaning, Test, known, of_cell};
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
@@ -40,7 +40,6 @@ pub struct Judgement {
     pub tests: Vec<Test>,
     pub fairness: Fairness,
     pub equal_n: Vec<EqualN>,
-    pub cells: Vec<Cell>,
 }
 
 /// Judges the records under the claim. The same records give the same judgement.
@@ -63,7 +62,7 @@ pub fn judge(claim: &Claim, records: &Records) -> Judgement {
 /// A judgement of claims that compare no methods.
 fn plain(claim: &Claim, records: &Records, tests: Vec<Test>, verdict: Verdict, reasons: Vec<String>) -> Judgement {
     let fairness = fairness(claim, records, &[]);
-    Judgement { verdict, reasons, tests, fairness, equal_n: Vec::new(), cells: Vec::new() }
+    Judgement { verdict, reasons, tests, fairness, equal_n: Vec::new() }
 }
 
 /// Superiority and equivalence.
@@ -90,11 +89,11 @@ fn compared(claim: &Claim, records: &Records, quantifier: Quantifier) -> Judgeme
     }
     tests.extend(pooled(claim, &cells));
     tests.push(Test { decides: quantifier == Quantifier::All, ..union });
-    Judgement { verdict, reasons, tests, fairness, equal_n, cells }
+    Judgement { verdict, reasons, tests, fairness, equal_n }
 }
 
 /// Corrections over a family.
-fn adjust(tests: &mut [Test], meanings: &[Meaning]) {
+pub fn adjust(tests: &mut [Test], meanings: &[Meaning]) {
     let p: Vec<f64> = meanings.iter().map(|meaning| meaning.p).collect();
     let (holm, bonferroni, bh) = (holm(&p), bonferroni(&p), benjamini_hochberg(&p));
     for (i, test) in tests.iter_mut().enumerate().filter(|(_, test)| test.p.is_some()) {
@@ -126,87 +125,6 @@ fn union(claim: &Claim, tests: &[Test], meanings: &[Meaning]) -> Test {
         outcome: if p < claim.alpha { "every cell holds".into() } else { "not shown for every cell".into() },
         ..Test::default()
     }
-}
-
-/// One test a metric and baseline over the mean of all settings.
-fn averages(claim: &Claim, cells: &[Cell]) -> Vec<(Test, Meaning)> {
-    // Summaries do not tell how a unit's differences in several settings go together.
-    let known = |group: &Vec<&Cell>| !claim.crossed || group.iter().all(|cell| !cell.differences.is_empty());
-    let groups: Vec<Vec<&Cell>> = groups(claim, cells).into_iter().filter(known).collect();
-    let (mut tests, meanings): (Vec<Test>, Vec<Meaning>) =
-        groups.iter().map(|group| average(claim, group, groups.len())).unzip();
-    adjust(&mut tests, &meanings);
-    tests.into_iter().zip(meanings).collect()
-}
-
-/// Cells of one metric and baseline.
-fn groups<'a>(claim: &Claim, cells: &'a [Cell]) -> Vec<Vec<&'a Cell>> {
-    let least =
-        if matches!(claim.assertion, Assertion::Superiority { quantifier: Quantifier::Average, .. }) { 1 } else { 2 };
-    let pairs = claim.metrics.iter().flat_map(|m| claim.baselines.iter().map(move |b| (&m.name, &b.name)));
-    let of = |(metric, baseline): (&String, &String)| {
-        cells.iter().filter(|c| c.metric == *metric && c.baseline == *baseline).collect::<Vec<_>>()
-    };
-    pairs.map(of).filter(|group| group.len() >= least).collect()
-}
-
-/// Units that are the same in every setting are averaged first; others make strata of equal weight.
-fn average(claim: &Claim, group: &[&Cell], tests: usize) -> (Test, Meaning) {
-    let kind = test_kind(claim);
-    let strata: Vec<Vec<f64>> = group.iter().map(|cell| cell.plain_differences()).collect();
-    let crossed = claim.crossed && claim.pairing == Pairing::Unit && strata.iter().all(|s| !s.is_empty());
-    let (mut test, meaning, how) = if crossed {
-        let means = unit_means(group);
-        let (test, meaning) = of_paired(claim, &Paired::of(&means), kind, &means, tests);
-        (test, meaning, "paired t of each unit's mean over settings")
-    } else {
-        let paired = Paired::stratified(&group.iter().map(|cell| cell.paired).collect::<Vec<_>>());
-        let (mut test, meaning) = of_paired(claim, &paired, kind, &[], tests);
-        resampled(claim, &mut test, &strata);
-        (test, meaning, "stratified paired t, each setting of equal weight")
-    };
-    test.name = format!("{} | mean over settings | {} > {}", group[0].metric, claim.method.name, group[0].baseline);
-    test.kind = "average".into();
-    test.test = how.into();
-    test.metric = group[0].metric.clone();
-    test.setting = "mean over settings".into();
-    test.baseline = group[0].baseline.clone();
-    (test, meaning)
-}
-
-/// Each unit's mean over the settings, of units that have all.
-fn unit_means(group: &[&Cell]) -> Vec<f64> {
-    let in_all = |unit: &String| {
-        let values: Option<Vec<f64>> = group
-            .iter()
-            .map(|cell| cell.differences.iter().find(|(known, _)| known == unit).map(|(_, d)| *d))
-            .collect();
-        values.map(|values| mean(&values))
-    };
-    group[0].differences.iter().filter_map(|(unit, _)| in_all(unit)).collect()
-}
-
-/// All pairs of all settings thrown together, for comparison with papers that do so. It decides nothing: pairs of one
-/// unit are not independent, and an average says nothing of every setting.
-fn pooled(claim: &Claim, cells: &[Cell]) -> Vec<Test> {
-    let groups = groups(claim, cells);
-    let usable =
-        |group: &&Vec<&Cell>| claim.unit != "exact" && group.iter().all(|cell| cell.paired.deviation.is_finite());
-    let one = |group: &Vec<&Cell>| {
-        let strata: Vec<Paired> = group.iter().map(|cell| cell.paired).collect();
-        let kind = TestKind::PairedT;
-        let (test, _) = of_paired(claim, &Paired::pooled(&strata), kind, &[], 1);
-        Test {
-            name: format!("{} | all pairs pooled | {} > {}", group[0].metric, claim.method.name, group[0].baseline),
-            kind: "pooled".into(),
-            metric: group[0].metric.clone(),
-            setting: "all pairs pooled".into(),
-            baseline: group[0].baseline.clone(),
-            decides: false,
-            ..test
-        }
-    };
-    groups.iter().filter(usable).map(one).collect()
 }
 
 /// The rule. Support needs the tests, fairness, and the same at equal N; refutation needs the tests, and budgets that

@@ -76,7 +76,11 @@ fn asserted(claim: &Claim) -> String {
 fn what_was_run(report: &Report) -> String {
     let claim = &report.claim;
     let seeds = |seeds: &[u64]| seeds.iter().map(u64::to_string).collect::<Vec<_>>().join(", ");
-    let mut lines = vec![format!("One observation is one {}; stopping rule: {}.", claim.unit, claim.stopping)];
+    let observation = match claim.unit.as_str() {
+        "exact" => "Figures have no noise: one run says all".to_string(),
+        unit => format!("One observation is one {unit}"),
+    };
+    let mut lines = vec![format!("{observation}; stopping rule: {}.", claim.stopping)];
     if !claim.evaluation_seeds.is_empty() {
         lines.push(format!("Judged on seeds {}.", seeds(&claim.evaluation_seeds)));
     }
@@ -102,7 +106,7 @@ fn what_was_run(report: &Report) -> String {
         }
         table.row(row);
     }
-    let table = if table.rows.is_empty() { String::new() } else { format!("\n\n{}", table.to_markdown()) };
+    let table = if table.rows.is_empty() { String::new() } else { format!("\n\n{}", table.to_markdown().trim_end()) };
     let balance = match report.fairness.balance {
         Balance::Equal if !claim.baselines.is_empty() => "\n\nThe budgets are equal within the tolerance.",
         Balance::MethodMore => "\n\n**The method had the larger budget.**",
@@ -123,8 +127,12 @@ fn tests(report: &Report) -> String {
     }
     let exact = report.tests.iter().all(|test| test.p.is_none());
     let mut header = vec!["test", "n", "effect", "interval"];
+    let effects = !matches!(report.claim.assertion, Assertion::Rate(_));
     if !exact {
-        header.extend(["p", "p, Holm", "g"]);
+        header.push("p");
+    }
+    if !exact && effects {
+        header.extend(["p, Holm", "g"]);
     }
     header.push("says");
     let mut table = Table::new(header);
@@ -136,7 +144,10 @@ fn tests(report: &Report) -> String {
         let name = if test.decides { test.name.clone() } else { format!("*{}*", test.name) };
         let mut row = vec![name, test.n.to_string(), number(test.effect), interval];
         if !exact {
-            row.extend([test.p, test.p_adjusted, test.hedges_gz].map(number));
+            row.push(number(test.p));
+        }
+        if !exact && effects {
+            row.extend([test.p_adjusted, test.hedges_gz].map(number));
         }
         row.push(test.outcome.clone());
         table.row(row);
@@ -145,12 +156,17 @@ fn tests(report: &Report) -> String {
     let positive = match &report.claim.assertion {
         Assertion::Rate(_) => "Effects are slopes; p is two-sided, of the slope being the stated order.".to_string(),
         Assertion::Figures { .. } => "Effects are what was found less what is stated.".to_string(),
+        _ if exact => format!("Positive effects speak for {}.", report.claim.method.name),
+        Assertion::Equivalence { delta, .. } => {
+            let method = &report.claim.method.name;
+            format!("Effects are advantages of {method}; p is the larger of those against -{delta} and {delta}.")
+        }
         _ => format!("Positive effects speak for {}; p is one-sided, intervals two-sided.", report.claim.method.name),
     };
+    let level = if exact { String::new() } else { format!(" Intervals are at {} %.", figure(level, 3)) };
     format!(
-        "## Every test\n\n{positive} Intervals are at {} %. Rows in italics decide nothing. \
+        "## Every test\n\n{positive}{level} Rows in italics decide nothing. \
          All other figures of each test (statistic, bootstrap, Wilcoxon, permutation, corrections) are in report.json.\n\n{}",
-        figure(level, 3),
         table.to_markdown().trim_end()
     )
 }
@@ -203,7 +219,7 @@ fn equal_n(report: &Report) -> String {
 }
 
 fn overall(report: &Report) -> String {
-    if report.overall.is_empty() {
+    if report.overall.is_empty() || report.claim.unit == "exact" || report.claim.baselines.is_empty() {
         return String::new();
     }
     let mut table = Table::new(["metric", "method", "runs", "mean", "interquartile mean", "interval", "gap to best"]);
@@ -216,7 +232,10 @@ fn overall(report: &Report) -> String {
         cells.extend([interval, number(row.optimality_gap)]);
         table.row(cells);
     }
-    format!("## Over all settings\n\nMore is better.\n\n{}", table.to_markdown().trim_end())
+    let mixed = report.claim.settings.len() > 1 && report.overall.iter().any(|row| !row.scaled);
+    let caution =
+        if mixed { " Without a range of the metric these figures mix the scales of the settings." } else { "" };
+    format!("## Over all settings\n\nMore is better.{caution}\n\n{}", table.to_markdown().trim_end())
 }
 
 fn gaps(report: &Report) -> String {

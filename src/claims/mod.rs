@@ -1,5 +1,6 @@
 //! Claims about samplers, written down before they are tested: claim files, records, statistics, verdicts, reports.
 
+mod averages;
 pub mod claim;
 pub mod compare;
 pub mod equal_n;
@@ -19,6 +20,7 @@ pub mod report;
 pub mod run;
 pub mod stats;
 pub mod test;
+pub mod values;
 
 pub use claim::Claim;
 pub use record::{Record, Records};

@@ -51,8 +51,10 @@ pub fn registered(folder: &Path) -> Result<Option<Registered>> {
 }
 
 /// Recomputes the report from records alone: under `claim_file`, or the claim in the records' head, or `claim.yaml`
-/// beside them, or the question.
+/// beside them, or the question. A folder stands for the `records.jsonl` in it.
 pub fn verdict(records_file: &Path, claim_file: Option<&Path>, question: &Question) -> Result<Written> {
+    let inside = records_file.join("records.jsonl");
+    let records_file = if records_file.is_dir() { inside.as_path() } else { records_file };
     let records = read::read(records_file)?;
     let folder = records_file.parent().unwrap_or(Path::new("."));
     let beside = folder.join(CLAIM);
@@ -123,7 +125,13 @@ fn read_off(records: &Records, question: &Question) -> Result<Claim> {
         verb: None,
         seeds: None,
     };
-    let metric = |name: String| Metric { name, direction, of: Default::default(), range: None, failed: None };
+    // Scores that all lie in [0, 1] are taken to be meant so.
+    let unit_range = |name: &str| {
+        let values: Vec<f64> = records.observations.iter().filter_map(|r| r.value(name)).collect();
+        (!values.is_empty() && values.iter().all(|v| (0.0..=1.0).contains(v))).then_some((0.0, 1.0))
+    };
+    let metric =
+        |name: String| Metric { range: unit_range(&name), name, direction, of: Default::default(), failed: None };
     let all =
         |key: &str| !records.observations.is_empty() && records.observations.iter().all(|r| r.budget.contains_key(key));
     let measure = ["target_calls", "score_calls", "wall_s"].into_iter().find(|key| all(key)).unwrap_or("none");

@@ -1,13 +1,18 @@
 //! Figures over all settings: interquartile means, gaps to the best, performance profiles.
 
+use std::collections::BTreeMap;
+
 use serde::Serialize;
 
 use super::claim::{Claim, Metric};
-use super::compare::{by_unit, sweep_values};
+use super::compare::sweep_values;
 use super::record::Records;
-use super::stats::aggregate::{interquartile_mean, median_of_means, optimality_gap, profile};
+use super::stats::aggregate::{
+    interquartile_mean, mean_probability_of_improvement, median_of_means, optimality_gap, profile,
+};
 use super::stats::bootstrap::bootstrap;
 use super::stats::mean;
+use super::values::by_unit;
 
 /// Thresholds of a profile.
 const THRESHOLDS: usize = 61;
@@ -27,15 +32,16 @@ pub struct Overall {
     pub interquartile_interval: Option<(f64, f64)>,
     /// Mean shortfall from the top of the range.
     pub optimality_gap: Option<f64>,
+    /// Mean over settings of the chance that a run exceeds one of another method.
+    pub probability_over: BTreeMap<String, f64>,
     /// Thresholds and the share of runs above each.
     pub profile: (Vec<f64>, Vec<f64>),
 }
 
-/// Every metric and method with scores. Without a range, scores of several settings have no common scale, and only
-/// claims of one setting get a row.
+/// Every metric and method with scores. Without a range, means over several settings mix their scales.
 pub fn overall(claim: &Claim, records: &Records) -> Vec<Overall> {
     let mut rows = Vec::new();
-    for metric in claim.metrics.iter().filter(|m| m.range.is_some() || claim.settings.len() == 1) {
+    for metric in &claim.metrics {
         let all: Vec<(String, Vec<Vec<f64>>)> =
             claim.methods().map(|m| (m.name.clone(), scores(claim, records, metric, &m.name))).collect();
         let values = all.iter().flat_map(|(_, tasks)| tasks.iter().flatten().copied());
@@ -43,8 +49,13 @@ pub fn overall(claim: &Claim, records: &Records) -> Vec<Overall> {
         let (low, high) = if metric.range.is_some() { (0.0, 1.0) } else { (low, high) };
         let at = |i: usize| low + (high - low) * i as f64 / (THRESHOLDS - 1) as f64;
         let thresholds: Vec<f64> = (0..THRESHOLDS).map(at).collect();
-        let usable = all.into_iter().filter(|(_, tasks)| !tasks.is_empty());
-        rows.extend(usable.map(|(method, tasks)| row(claim, metric, method, &tasks, &thresholds)));
+        for (method, tasks) in all.iter().filter(|(_, tasks)| !tasks.is_empty()) {
+            let mut row = row(claim, metric, method.clone(), tasks, &thresholds);
+            let others = all.iter().filter(|(name, other)| name != method && other.len() == tasks.len());
+            row.probability_over =
+                others.map(|(name, other)| (name.clone(), mean_probability_of_improvement(tasks, other))).collect();
+            rows.push(row);
+        }
     }
     rows
 }
@@ -65,6 +76,7 @@ fn row(claim: &Claim, metric: &Metric, method: String, tasks: &[Vec<f64>], thres
         interquartile_mean: interquartile_mean(&values),
         interquartile_interval: interval,
         optimality_gap: metric.range.map(|_| optimality_gap(&values, 1.0)),
+        probability_over: BTreeMap::new(),
         profile: (thresholds.to_vec(), profile(&values, thresholds)),
     }
 }
@@ -79,7 +91,7 @@ fn scores(claim: &Claim, records: &Records, metric: &Metric, method: &str) -> Ve
     let mut tasks = Vec::new();
     for setting in &claim.settings {
         for x in sweep_values(claim, records, &setting.name) {
-            let values = by_unit(claim, records, metric, method, &setting.name, x);
+            let values = by_unit(records, metric, method, &setting.name, x);
             tasks.push(values.into_values().flatten().map(scaled).collect::<Vec<f64>>());
         }
     }

@@ -3,7 +3,7 @@
 use anyhow::Result;
 
 use super::claim::{Assertion, RateClaim};
-use super::compare::Cell;
+use super::overall::Overall;
 use super::report::Report;
 use super::test::Test;
 use crate::log::plot::{Axis, Forest, Interval, LinePlot, Picture, Series};
@@ -12,7 +12,7 @@ use crate::log::plot::{Axis, Forest, Interval, LinePlot, Picture, Series};
 const LINES: usize = 40;
 
 /// Every picture that the report has data for, with its name.
-pub fn of(report: &Report, _cells: &[Cell]) -> Result<Vec<(String, Picture)>> {
+pub fn of(report: &Report) -> Result<Vec<(String, Picture)>> {
     let mut pictures = Vec::new();
     if let Some(forest) = effects(report) {
         pictures.push(("effects".to_string(), forest.draw()?));
@@ -23,7 +23,8 @@ pub fn of(report: &Report, _cells: &[Cell]) -> Result<Vec<(String, Picture)>> {
         for curve in &curves.curves {
             let x: Vec<f64> = curve.n.iter().map(|n| *n as f64).collect();
             let band = Some((curve.low.clone(), curve.high.clone()));
-            plot = plot.series(Series { band, ..Series::new(&curve.method, &x, &curve.expected).with_dots() });
+            let dots = x.len() < 20;
+            plot = plot.series(Series { band, dots, ..Series::new(&curve.method, &x, &curve.expected) });
         }
         pictures.push((format!("best_of_n_{i}"), plot.draw()?));
     }
@@ -94,7 +95,9 @@ fn rate_plots(report: &Report, rate: &RateClaim) -> Result<Vec<(String, Picture)
 fn profiles(report: &Report) -> Result<Vec<(String, Picture)>> {
     let mut pictures = Vec::new();
     for metric in &report.claim.metrics {
-        let rows: Vec<_> = report.overall.iter().filter(|row| row.metric == metric.name && row.runs > 1).collect();
+        let common = |scaled: bool| scaled || report.claim.settings.len() == 1;
+        let of = |row: &&Overall| row.metric == metric.name && row.runs > 1 && common(row.scaled);
+        let rows: Vec<&Overall> = report.overall.iter().filter(of).collect();
         if rows.len() < 2 {
             continue;
         }

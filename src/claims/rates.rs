@@ -1,12 +1,13 @@
 //! Stated orders: the slope of log metric against log x, with its interval.
 
 use super::claim::{Claim, Metric, RateClaim, Relation};
-use super::compare::{by_unit, sweep_values};
+use super::compare::sweep_values;
 use super::judge::Verdict;
 use super::record::Records;
 use super::stats::distributions::t_upper;
 use super::stats::rate::{Slope, slope};
 use super::test::{Test, known};
+use super::values::by_unit;
 
 /// Points of a fit: x as the rate has it, and the metric's values.
 pub type Points = (Vec<f64>, Vec<f64>);
@@ -59,7 +60,7 @@ pub fn points(
     let inverse = claim.sweep.as_ref().is_some_and(|sweep| sweep.inverse);
     let mut found: Vec<(f64, f64)> = Vec::new();
     for x in sweep_values(claim, records, setting).into_iter().flatten() {
-        let values = by_unit(claim, records, metric, method, setting, Some(x));
+        let values = by_unit(records, metric, method, setting, Some(x));
         let sign = metric.direction.sign();
         found.extend(values.into_values().flatten().map(|v| (if inverse { 1.0 / x } else { x }, sign * v)));
     }

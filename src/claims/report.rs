@@ -10,7 +10,7 @@ use serde_json::{Map, Value};
 use super::claim::Claim;
 use super::equal_n::EqualN;
 use super::fair::Fairness;
-use super::judge::{Judgement, Verdict, judge};
+use super::judge::{Verdict, judge};
 use super::overall::{Overall, overall};
 use super::record::Records;
 use super::test::Test;
@@ -90,16 +90,15 @@ pub struct Report {
     pub computed_with: Map<String, Value>,
 }
 
-/// The report with what only its pictures need.
+/// A report that can be written.
 pub struct Written {
     pub report: Report,
-    judgement: Judgement,
 }
 
 /// Judges the records and gathers what is to be said.
 pub fn compute(claim: &Claim, records: &Records, origin: Origin) -> Result<Written> {
     let judgement = judge(claim, records);
-    let mut reasons = judgement.reasons.clone();
+    let mut reasons = judgement.reasons;
     if matches!(origin.declared, Declared::Nowhere | Declared::AfterSomeRuns) {
         reasons.push(format!("note: {}", origin.declared.words()));
     }
@@ -112,6 +111,7 @@ pub fn compute(claim: &Claim, records: &Records, origin: Origin) -> Result<Writt
         error: r.error.clone(),
     });
     let missing = judgement.tests.iter().filter(|test| !test.missing.is_empty());
+    let missing = missing.map(|test| format!("{}: {}", test.name, test.missing.join(", "))).collect();
     let report = Report {
         schema: "sampler claim report".into(),
         schema_version: SCHEMA_VERSION,
@@ -120,16 +120,16 @@ pub fn compute(claim: &Claim, records: &Records, origin: Origin) -> Result<Writt
         claim_sha256: claim.hash()?,
         origin,
         claim: claim.clone(),
-        tests: judgement.tests.clone(),
-        fairness: judgement.fairness.clone(),
-        equal_n: judgement.equal_n.clone(),
+        tests: judgement.tests,
+        fairness: judgement.fairness,
+        equal_n: judgement.equal_n,
         overall: overall(claim, records),
-        missing: missing.map(|test| format!("{}: {}", test.name, test.missing.join(", "))).collect(),
+        missing,
         failed_runs: failed.collect(),
         runs: runs(records),
         computed_with: computed_with(claim),
     };
-    Ok(Written { report, judgement })
+    Ok(Written { report })
 }
 
 /// Facts of the runs' environments, each distinct value once.
@@ -163,7 +163,7 @@ impl Written {
         let plots = folder.join("plots");
         std::fs::create_dir_all(&plots).with_context(|| format!("{}: cannot make the folder", plots.display()))?;
         let mut names = Vec::new();
-        for (name, picture) in pictures::of(&self.report, &self.judgement.cells)? {
+        for (name, picture) in pictures::of(&self.report)? {
             picture.save(&plots.join(format!("{name}.png")))?;
             names.push(name);
         }

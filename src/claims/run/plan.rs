@@ -4,8 +4,8 @@ use anyhow::Result;
 
 use crate::bad_input;
 use crate::claims::claim::{Claim, Method, Of, RunConfig, Setting};
-use crate::claims::compare::chosen_config;
 use crate::claims::record::{Records, Split};
+use crate::claims::values::chosen_config;
 
 /// One run, before it has a folder.
 #[derive(Debug, Clone, PartialEq)]
@@ -65,7 +65,7 @@ pub fn evaluation(claim: &Claim, records: &Records) -> Result<Vec<Job>> {
         let name = |config: &Vec<String>| Method::config_name(config);
         let mut chosen: Vec<String> = Vec::new();
         for metric in claim.metrics.iter().filter(|m| m.of == Of::Value) {
-            let config = chosen_config(claim, records, metric, &method.name, &setting.name, x);
+            let config = chosen_config(records, metric, &method.name, &setting.name, x);
             let config = config.unwrap_or_else(|| configs.first().map(name).unwrap_or_default());
             if !chosen.contains(&config) {
                 chosen.push(config);

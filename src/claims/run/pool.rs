@@ -1,4 +1,4 @@
-//! Finished runs, each under the hash of what it is: binary, verb, resolved config, seed.
+//! Finished runs, each under the hash of what it is: binary, verb, seed, time limit, resolved config.
 //!
 //! Two claims that need the same run share it. A run is finished when its `outcome.json` is there, whether it ended well
 //! or not: a run that diverged is a result, and is not tried again for a better one.
@@ -39,7 +39,8 @@ const OUTCOME: &str = "outcome.json";
 impl Place {
     /// Where the run of `job` with the resolved config `yaml` lies.
     pub fn of(pool: &Path, job: &Job, yaml: &str) -> Self {
-        let parts = [job.binary.as_str(), job.verb.as_str(), &job.seed.to_string(), yaml];
+        let (seed, limit) = (job.seed.to_string(), job.time_limit_s.to_string());
+        let parts = [job.binary.as_str(), job.verb.as_str(), &seed, &limit, yaml];
         let key = digest(parts.join("\u{1f}").as_bytes());
         Self { folder: pool.join(&key[..20]), config_sha256: digest(yaml.as_bytes()) }
     }

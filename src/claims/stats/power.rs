@@ -1,5 +1,8 @@
 //! What a design could have seen: power of the one-sided paired t test, by the noncentral t.
 
+use std::cell::RefCell;
+use std::collections::BTreeMap;
+
 use super::distributions::{noncentral_t_cdf, t_quantile};
 
 /// The chance that the test at level `alpha` rejects when the mean of `n` differences is `effect` above the null and
@@ -15,12 +18,26 @@ pub fn power(effect: f64, deviation: f64, n: usize, alpha: f64) -> f64 {
     1.0 - noncentral_t_cdf(t_quantile(1.0 - alpha, df), df, effect / deviation * (n as f64).sqrt())
 }
 
+thread_local! {
+    /// Solutions in deviations: all cells of a claim ask for the same.
+    static SOLVED: RefCell<BTreeMap<(usize, u64, u64), f64>> = const { RefCell::new(BTreeMap::new()) };
+}
+
 /// The least effect that is seen with the chance `wanted`.
 pub fn detectable(deviation: f64, n: usize, alpha: f64, wanted: f64) -> f64 {
     if n < 2 || deviation.is_nan() || !(alpha..1.0).contains(&wanted) {
         return f64::NAN;
     }
-    // In deviations. Two observations at small levels need hundreds of them.
+    let key = (n, alpha.to_bits(), wanted.to_bits());
+    let known = SOLVED.with(|solved| solved.borrow().get(&key).copied());
+    let found = known.unwrap_or_else(|| solve(n, alpha, wanted));
+    SOLVED.with(|solved| solved.borrow_mut().insert(key, found));
+    found * deviation
+}
+
+/// [`detectable`] for a deviation of 1, by bisection.
+fn solve(n: usize, alpha: f64, wanted: f64) -> f64 {
+    // Two observations at small levels need hundreds of them.
     let (mut low, mut high) = (0.0, 1.0);
     while power(high, 1.0, n, alpha) < wanted && high < 1e4 {
         high *= 2.0;
@@ -29,7 +46,7 @@ pub fn detectable(deviation: f64, n: usize, alpha: f64, wanted: f64) -> f64 {
         let middle = (low + high) / 2.0;
         if power(middle, 1.0, n, alpha) < wanted { low = middle } else { high = middle }
     }
-    high * deviation
+    high
 }
 
 /// The fewest observations with which `effect` is seen with the chance `wanted`, if that is at most 100,000.
