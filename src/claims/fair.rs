@@ -6,6 +6,7 @@ use super::claim::{Assertion, Claim};
 use super::compare::Cell;
 use super::record::{Records, Split};
 use super::stats::mean;
+use super::values::chosen_config;
 
 /// What a method spent in a setting.
 #[derive(Debug, Clone, PartialEq, Serialize)]
@@ -56,6 +57,7 @@ pub fn fairness(claim: &Claim, records: &Records, cells: &[Cell]) -> Fairness {
     }
     seeds(claim, records, &mut fair);
     gaps(claim, records, cells, &mut fair);
+    edges(claim, records, &mut fair);
     fair.remarks.extend(records.notes.iter().cloned());
     let known = |name: &String| claim.settings.iter().any(|s| s.name == *name);
     let strange: Vec<String> = records.settings().into_iter().filter(|name| !known(name)).collect();
@@ -165,6 +167,30 @@ fn seeds(claim: &Claim, records: &Records, fair: &mut Fairness) {
         let named = if shared.is_empty() { declared } else { shared };
         let named = named.join(", ");
         fair.obstacles.push(format!("tuning and evaluation share the {} {named}: the winner's curse", claim.unit));
+    }
+}
+
+/// A best config at the end of a grid asks for a wider grid.
+fn edges(claim: &Claim, records: &Records, fair: &mut Fairness) {
+    let Some(metric) = claim.metrics.first() else { return };
+    let mut found = Vec::new();
+    for setting in &claim.settings {
+        for method in claim.methods() {
+            let chosen = chosen_config(records, metric, &method.name, &setting.name, None).unwrap_or_default();
+            for (key, values) in method.tuning.iter().filter(|(_, values)| values.len() > 2) {
+                let ends = [values.first(), values.last()].into_iter().flatten().filter(|value| value.is_number());
+                let mut ends = ends.map(|value| format!("{key}={value}"));
+                if let Some(end) = ends.find(|end| chosen.split(' ').any(|part| part == end)) {
+                    found.push(format!("{} in {} ({end})", method.name, setting.name));
+                }
+            }
+        }
+    }
+    if !found.is_empty() {
+        fair.remarks.push(format!(
+            "the best config lies at the end of its grid, so a wider one may do better: {}",
+            found.join(", ")
+        ));
     }
 }
 
