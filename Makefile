@@ -15,10 +15,10 @@ unexport LIBTORCH
 test: export OMP_NUM_THREADS ?= 1
 
 .DEFAULT_GOAL := help
-.PHONY: help setup libtorch run test results bench data tensorboard lint clean
+.PHONY: help setup libtorch run test results claims claims-quick bench data tensorboard lint clean
 
 help: ## list the targets
-	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 22
+	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 22
 
 setup: libtorch ## libtorch into .libtorch/ (LIBTORCH=DIR links an existing one, CUDA=1 adds CUDA, 3.7 GB), then build
 	$(CARGO) build --release
@@ -39,6 +39,17 @@ results: setup ## the table of results in README: three targets, three losses, t
 	  $(BRIDGE) train configs/bridge/$${target}_quick.yaml seed=0,1,2 loss.type=rkl_ld,lv,rkl && \
 	  $(BRIDGE) compare runs/bridge/$${target}_quick --out runs/results/$$target || exit 1; \
 	done
+
+CLAIMS := target/release/claims check --publish docs/claims
+CLAIM := configs/claims
+
+claims: setup ## run the claims that ship and write their reports to docs/claims/ (about half an hour; Sonar needs `make data`)
+	$(CLAIMS) $(CLAIM)/linearisation_order.yaml $(CLAIM)/linearisation_euler.yaml $(CLAIM)/stiff_midpoints.yaml
+	target/release/claims verdict $(CLAIM)/minp_ratings.json --claim $(CLAIM)/minp_ratings.yaml --out docs/claims/minp_ratings
+	$(CLAIMS) $(CLAIM)/rkl_ld_elbo.yaml $(CLAIM)/rkl_ld_tuning.yaml
+
+claims-quick: setup ## measure figures of README again (at most 15 minutes) and fail if one no longer holds
+	target/release/claims check $(CLAIM)/readme.yaml --runs runs/claims-quick --require supported
 
 bench: setup ## cost of training updates, of flows, and of molecules and their dynamics (beside OpenMM where a Python has it)
 	$(BRIDGE) bench --threads 1

@@ -11,10 +11,12 @@
 //! | [`losses`] | what is minimised: divergences on log-RNDs |
 //! | [`metrics`] | what is measured: ELBO, ESS, log Z, Sinkhorn, MMD, EMC |
 //! | [`train`] | what runs the show: objectives, the trainer, learning-rate schedules |
+//! | [`claims`] | claims written down before they are tested: statistics, verdicts, reports |
 //! | [`io`] | checkpoints, weight files, run folders, data files |
 //! | [`log`] | TensorBoard, JSON lines, progress, plots |
 //! | [`config`] | YAML with inheritance and overrides, one-line errors |
 
+pub mod claims;
 pub mod config;
 pub mod flows;
 pub mod io;

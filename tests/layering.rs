@@ -9,6 +9,8 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
     ("config", &["torch"]),
     ("io", &["torch"]),
     ("log", &["torch", "io"]),
+    // Claims see records, never a network.
+    ("claims", &["torch", "config", "io", "log"]),
     ("targets", &["torch", "config", "io"]),
     ("processes", &["torch", "config"]),
     ("nets", &["torch", "config"]),
@@ -140,6 +142,7 @@ fn made_up_breaches_are_found() {
     assert!(one("src/targets/a.rs", "fn f() { crate::train::run() }").contains("imports train"));
     assert!(one("src/io/a.rs", "use crate::{\n    bad_input,\n    targets::{Target, Calls},\n};").contains("targets"));
     assert!(one("src/metrics/sinkhorn/a.rs", "use super::super::nets::Mlp;").contains("imports nets"));
+    assert!(one("src/claims/a.rs", "use crate::nets::Mlp;").contains("imports nets"));
     assert!(one("src/train/a.rs", "tch::manual_seed(1);").contains("manual_seed"));
     assert!(one("experiments/a.rs", "let v: serde_yaml::Value = x;").contains("only src/config/"));
     assert!(one("src/config/a.rs", "use tensorboard_rs::W;").contains("only src/log/"));

@@ -6,6 +6,7 @@
 pub mod assign;
 pub mod atomic;
 pub mod checkpoint;
+pub mod csv;
 pub mod environment;
 pub mod images;
 pub mod run_dir;

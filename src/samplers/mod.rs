@@ -11,5 +11,6 @@ pub mod path;
 pub mod rollout;
 pub mod score;
 pub mod team;
+pub mod tokens;
 
 pub use diffusion::{DiffusionSampler, ProcessConfig};

@@ -9,6 +9,7 @@
 //! | [`PairsPlot`] | the marginals of the first few coordinates |
 //! | [`BarChart`] | one figure for each of several methods, with errors |
 //! | [`GraphPlot`] | graphs with chosen vertices |
+//! | [`Forest`] | effects with their intervals, one a line |
 //! | [`ImageGrid`] | lattices and digits |
 //!
 //! Nothing that data hold is an error: values that are not finite leave gaps, constant data get an axis around them,
@@ -20,6 +21,7 @@ mod canvas;
 mod curve;
 mod field;
 mod font;
+mod forest;
 mod frame;
 mod graph;
 mod heatmap;
@@ -35,6 +37,7 @@ mod style;
 pub use axis::Axis;
 pub use bars::{BarChart, Bars};
 pub use field::Field;
+pub use forest::{Forest, Interval};
 pub use graph::GraphPlot;
 pub use heatmap::HeatMap;
 pub use histogram::{HistogramPlot, Sample};
