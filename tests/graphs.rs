@@ -74,7 +74,8 @@ fn record(run: &Path) -> Vec<Value> {
     let text = std::fs::read_to_string(run.join("metrics.jsonl")).unwrap();
     let line = |line: &str| {
         let mut value: Value = serde_json::from_str(line).unwrap();
-        ["wall_s", "train/steps_per_s"].map(|key| value.as_object_mut().unwrap().remove(key));
+        let figures = value.as_object_mut().unwrap();
+        figures.retain(|key, _| key != "wall_s" && key != "train/steps_per_s");
         value
     };
     text.lines().map(line).collect()
