@@ -148,21 +148,8 @@ fn in_a_run(common: &Common, job: Job) -> Result<()> {
     threads::configure(common.threads.map(NonZeroUsize::get));
     let _no_grad = tch::no_grad_guard();
     let target = build(&loaded, Device::Cpu)?;
-    let device = device::describe(Device::Cpu);
-    let mut open = || {
-        let plan = Plan {
-            task: "discrete",
-            name: &loaded.name,
-            yaml: &loaded.yaml,
-            seed: loaded.value.seed,
-            out: common.out.as_deref(),
-            resume: common.resume,
-            swept: &[],
-            device: &device,
-            keep_checkpoints: 1,
-        };
-        Ok(Run::open(&plan)?.0)
-    };
+    let plan = Plan::of(common, "discrete", &loaded.name, &loaded.yaml, loaded.value.seed);
+    let mut open = || Ok(Run::open(&plan)?.0);
     job(&loaded, &*target, &mut open)
 }
 

@@ -112,17 +112,7 @@ fn with_run(common: &Common, check: Check, body: Body) -> Result<()> {
     // A problem that cannot be built, or a step that is refused, leaves no folder behind.
     let setup = Setup::new(&loaded.value).map_err(|error| loaded.locate(error))?;
     check(&loaded.value, &setup).map_err(|error| loaded.locate(error))?;
-    let plan = Plan {
-        task: "inverse",
-        name: &loaded.name,
-        yaml: &loaded.yaml,
-        seed: loaded.value.seed,
-        out: common.out.as_deref(),
-        resume: false,
-        swept: &[],
-        device: "CPU",
-        keep_checkpoints: 1,
-    };
+    let plan = Plan::of(common, "inverse", &loaded.name, &loaded.yaml, loaded.value.seed);
     let (mut run, _) = Run::open(&plan)?;
     if device != Device::Cpu {
         run.terminal.line("computing on the CPU: chains in double precision that stay in its cache");

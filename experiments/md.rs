@@ -122,24 +122,15 @@ fn run(common: &Common) -> Result<()> {
         return Ok(());
     }
     threads::configure(common.threads.map(NonZeroUsize::get));
-    let (device, reason) = device::select(&common.device)?;
+    let place = device::select(&common.device)?;
     let config = &loaded.value;
-    let system = system::build(config, device).map_err(|error| loaded.locate(error))?;
+    let system = system::build(config, place.0).map_err(|error| loaded.locate(error))?;
     let plan = Plan {
-        task: "md",
-        name: &loaded.name,
-        yaml: &loaded.yaml,
-        seed: config.seed,
-        out: common.out.as_deref(),
-        resume: common.resume,
-        swept: &[],
-        device: &device::describe(device),
         keep_checkpoints: config.run.keep_checkpoints,
+        place,
+        ..Plan::of(common, "md", &loaded.name, &loaded.yaml, config.seed)
     };
     let (mut run, checkpoint) = Run::open(&plan)?;
-    if let Some(reason) = reason {
-        run.terminal.line(&format!("computing on the CPU: {reason}"));
-    }
     let outcome = simulate(config, system, &mut run, checkpoint)?;
     let evaluation = ensemble::analyse(&run.dir.path, config)?;
     run.show(outcome.steps, &evaluation)?;

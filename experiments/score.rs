@@ -83,24 +83,12 @@ fn with_run(common: &Common, body: fn(&Loaded<ScoreConfig>, Device, Run) -> Resu
         return Err(bad_input!("--resume: these runs keep no checkpoints; start anew"));
     }
     threads::configure(common.threads.map(NonZeroUsize::get));
-    let (device, reason) = device::select(&common.device)?;
+    let place = device::select(&common.device)?;
+    let device = place.0;
     // A target that cannot be built leaves no folder behind.
     Subject::build(&loaded.value, (Kind::Double, Device::Cpu)).map_err(|error| loaded.locate(error))?;
-    let plan = Plan {
-        task: "score",
-        name: &loaded.name,
-        yaml: &loaded.yaml,
-        seed: loaded.value.seed,
-        out: common.out.as_deref(),
-        resume: false,
-        swept: &[],
-        device: &device::describe(device),
-        keep_checkpoints: 1,
-    };
-    let (mut run, _) = Run::open(&plan)?;
-    if let Some(reason) = reason {
-        run.terminal.line(&format!("computing on the CPU: {reason}"));
-    }
+    let plan = Plan { place, ..Plan::of(common, "score", &loaded.name, &loaded.yaml, loaded.value.seed) };
+    let (run, _) = Run::open(&plan)?;
     let _no_grad = tch::no_grad_guard();
     body(&loaded, device, run).map_err(|error| loaded.locate(error))
 }

@@ -6,9 +6,11 @@ use std::time::Instant;
 
 use anyhow::{Context, Result};
 use serde_json::{Map, Value, json};
+use tch::Device;
 
 use super::objective::{Cost, Evaluation};
 use super::resume;
+use crate::config::cli::Common;
 use crate::io::checkpoint::{self, Checkpoint, CheckpointWriter};
 use crate::io::environment::environment;
 use crate::io::run_dir::RunDir;
@@ -17,6 +19,7 @@ use crate::log::jsonl::JsonLines;
 use crate::log::plot::Picture;
 use crate::log::progress::Terminal;
 use crate::log::tensorboard::{Outcome, TensorBoard};
+use crate::torch::device;
 
 /// What a run is called and where it goes.
 pub struct Plan<'a> {
@@ -30,9 +33,19 @@ pub struct Plan<'a> {
     pub resume: bool,
     /// Keys in which the runs of a sweep differ.
     pub swept: &'a [String],
-    /// The device's name for `environment.json`.
-    pub device: &'a str,
     pub keep_checkpoints: usize,
+    pub place: Place,
+}
+
+/// Where a run computes, and why not on a GPU, if one was looked for: see [`device::select`](crate::torch::device::select).
+pub type Place = (Device, Option<String>);
+
+impl<'a> Plan<'a> {
+    /// What a command line asks for: no sweep, one checkpoint kept, on the CPU unless said otherwise.
+    pub fn of(common: &'a Common, task: &'a str, name: &'a str, yaml: &'a str, seed: u64) -> Self {
+        let (out, resume) = (common.out.as_deref(), common.resume);
+        Self { task, name, yaml, seed, out, resume, swept: &[], keep_checkpoints: 1, place: (Device::Cpu, None) }
+    }
 }
 
 /// An open run folder with its writers.
@@ -58,7 +71,7 @@ impl Run {
         let found = if dir.resumed { checkpoint::latest(&dir.checkpoints())? } else { None };
         found.as_ref().map_or(Ok(()), |checkpoint| resume::check_reach(checkpoint, plan.yaml))?;
         dir.write_config(plan.yaml)?;
-        dir.write_environment(environment(plan.device, plan.seed))?;
+        dir.write_environment(environment(&device::describe(plan.place.0), plan.seed))?;
         let mut terminal = Terminal::with_log(&dir.file("log.txt"))?;
         let (board, metrics) = match &found {
             Some(checkpoint) => {
@@ -79,6 +92,9 @@ impl Run {
         };
         let checkpoints = CheckpointWriter::new(&dir.checkpoints(), plan.keep_checkpoints)?;
         terminal.line(&format!("run folder {}", dir.path.display()));
+        if let Some(reason) = &plan.place.1 {
+            terminal.line(&format!("computing on the CPU: {reason}"));
+        }
         let (started, seed) = (Instant::now(), plan.seed);
         Ok((Self { dir, terminal, checkpoints, seed, board, metrics, _lock: lock, started, earlier_s: 0.0 }, found))
     }

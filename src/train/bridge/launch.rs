@@ -53,24 +53,16 @@ fn load_config(common: &Common, overrides: &[String]) -> Result<Loaded<BridgeCon
 
 fn train_one(common: &Common, loaded: &Loaded<BridgeConfig>, swept: &[String]) -> Result<()> {
     let (config, name) = (&loaded.value, loaded.name.as_str());
-    let (device, reason) = device::select(&common.device)?;
-    let mut objective = build(config, device).map_err(|error| loaded.locate(error))?;
+    let place = device::select(&common.device)?;
+    let mut objective = build(config, place.0).map_err(|error| loaded.locate(error))?;
     let yaml = to_yaml(config)?;
     let plan = Plan {
-        task: "bridge",
-        name,
-        yaml: &yaml,
-        seed: config.seed,
-        out: common.out.as_deref(),
-        resume: common.resume,
         swept,
-        device: &device::describe(device),
         keep_checkpoints: config.train.keep_checkpoints,
+        place,
+        ..Plan::of(common, "bridge", name, &yaml, config.seed)
     };
     let (mut run, checkpoint) = Run::open(&plan)?;
-    if let Some(reason) = reason {
-        run.terminal.line(&format!("computing on the CPU: {reason}"));
-    }
     for warning in config.warnings()? {
         run.terminal.line(&format!("warning: {warning}"));
     }

@@ -46,25 +46,17 @@ pub fn train_all(common: &Common) -> Result<()> {
 
 fn train_one(common: &Common, loaded: &Loaded<DiscreteConfig>, swept: &[String]) -> Result<()> {
     let config = &loaded.value;
-    let (device, reason) = device::select(&common.device)?;
+    let place = device::select(&common.device)?;
     let settings = config.training()?;
-    let mut objective = build(config, device).map_err(|error| loaded.locate(error))?;
+    let mut objective = build(config, place.0).map_err(|error| loaded.locate(error))?;
     let yaml = to_yaml(config)?;
     let plan = Plan {
-        task: "discrete",
-        name: &loaded.name,
-        yaml: &yaml,
-        seed: config.seed,
-        out: common.out.as_deref(),
-        resume: common.resume,
         swept,
-        device: &device::describe(device),
         keep_checkpoints: settings.keep_checkpoints,
+        place,
+        ..Plan::of(common, "discrete", &loaded.name, &yaml, config.seed)
     };
     let (mut run, checkpoint) = Run::open(&plan)?;
-    if let Some(reason) = reason {
-        run.terminal.line(&format!("computing on the CPU: {reason}"));
-    }
     train(&mut objective, &settings, &mut run, checkpoint)?;
     Ok(())
 }

@@ -27,23 +27,14 @@ pub fn train_ebm(common: &Common) -> Result<()> {
         return Ok(());
     }
     threads::configure(common.threads.map(usize::from));
-    let (device, reason) = device::select(&common.device)?;
-    let mut objective = build(config, device).map_err(|error| loaded.locate(error))?;
+    let place = device::select(&common.device)?;
+    let mut objective = build(config, place.0).map_err(|error| loaded.locate(error))?;
     let plan = Plan {
-        task: "ebm",
-        name: &loaded.name,
-        yaml: &yaml,
-        seed: config.seed,
-        out: common.out.as_deref(),
-        resume: common.resume,
-        swept: &[],
-        device: &device::describe(device),
         keep_checkpoints: config.train.keep_checkpoints,
+        place,
+        ..Plan::of(common, "ebm", &loaded.name, &yaml, config.seed)
     };
     let (mut run, checkpoint) = Run::open(&plan)?;
-    if let Some(reason) = reason {
-        run.terminal.line(&format!("computing on the CPU: {reason}"));
-    }
     if matches!(&config.method, Method::Process(process) if process.ratios == Ratios::Taylor) {
         run.terminal.line("warning: method.ratios taylor is a first-order guess; the process converges to another law");
     }

@@ -16,12 +16,12 @@ use crate::config::cli::Common;
 use crate::config::load::{self, Loaded};
 use crate::config::to_yaml;
 use crate::flows::{AutoregressiveFlow, Flow, store};
-use crate::io::checkpoint::{self, Checkpoint};
+use crate::io::checkpoint;
 use crate::torch::seed::{Stream, reseed};
 use crate::torch::{device, threads};
 use crate::train::objective::Objective;
 use crate::train::run::Plan;
-use crate::train::{Run, TrainConfig, train};
+use crate::train::{Run, train};
 
 /// `flow train`: trains, then writes the weights as one file that says how to build its network.
 pub fn train_flow(common: &Common) -> Result<()> {
@@ -31,42 +31,17 @@ pub fn train_flow(common: &Common) -> Result<()> {
         return Ok(());
     }
     threads::configure(common.threads.map(usize::from));
-    let (device, reason) = device::select(&common.device)?;
+    let place = device::select(&common.device)?;
     let config = &loaded.value;
-    let mut objective = build(config, device).map_err(|error| loaded.locate(error))?;
+    let mut objective = build(config, place.0).map_err(|error| loaded.locate(error))?;
     let yaml = to_yaml(config)?;
-    let (mut run, checkpoint) = open(common, &loaded.name, &yaml, config.seed, &config.train, (device, reason))?;
+    let keep_checkpoints = config.train.keep_checkpoints;
+    let plan = Plan { keep_checkpoints, place, ..Plan::of(common, "flow", &loaded.name, &yaml, config.seed) };
+    let (mut run, checkpoint) = Run::open(&plan)?;
     let parameters = objective.params().count();
     run.terminal.line(&format!("{parameters} parameters, {} molecules", objective.ensembles.len()));
     train(&mut objective, &config.train, &mut run, checkpoint)?;
     save(&mut run, &objective.team, &notes(config))
-}
-
-/// Opens the run folder of a training under `runs/flow/`, and says where it computes.
-pub(super) fn open(
-    common: &Common,
-    name: &str,
-    yaml: &str,
-    seed: u64,
-    train: &TrainConfig,
-    (device, reason): (Device, Option<String>),
-) -> Result<(Run, Option<Checkpoint>)> {
-    let plan = Plan {
-        task: "flow",
-        name,
-        yaml,
-        seed,
-        out: common.out.as_deref(),
-        resume: common.resume,
-        swept: &[],
-        device: &device::describe(device),
-        keep_checkpoints: train.keep_checkpoints,
-    };
-    let (mut run, checkpoint) = Run::open(&plan)?;
-    if let Some(reason) = reason {
-        run.terminal.line(&format!("computing on the CPU: {reason}"));
-    }
-    Ok((run, checkpoint))
 }
 
 fn load_config(common: &Common) -> Result<Loaded<FlowTrainConfig>> {

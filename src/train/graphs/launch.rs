@@ -29,23 +29,14 @@ pub fn train_graphs(common: &Common) -> Result<()> {
         return Ok(());
     }
     threads::configure(common.threads.map(usize::from));
-    let (device, reason) = device::select(&common.device)?;
-    let mut objective = build(config, device).map_err(|error| loaded.locate(error))?;
+    let place = device::select(&common.device)?;
+    let mut objective = build(config, place.0).map_err(|error| loaded.locate(error))?;
     let plan = Plan {
-        task: "graphs",
-        name: &loaded.name,
-        yaml: &yaml,
-        seed: config.seed,
-        out: common.out.as_deref(),
-        resume: common.resume,
-        swept: &[],
-        device: &device::describe(device),
         keep_checkpoints: config.train.keep_checkpoints,
+        place,
+        ..Plan::of(common, "graphs", &loaded.name, &yaml, config.seed)
     };
     let (mut run, checkpoint) = Run::open(&plan)?;
-    if let Some(reason) = reason {
-        run.terminal.line(&format!("computing on the CPU: {reason}"));
-    }
     run.terminal.line(&format!("{} parameters", objective.params().count()));
     let figures = train(&mut objective, &config.train, &mut run, checkpoint)?;
     run.terminal.result(&table(&figures).to_text());

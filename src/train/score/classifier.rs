@@ -8,7 +8,6 @@ use serde::{Deserialize, Serialize};
 use tch::{Device, Kind, Reduction, Tensor};
 
 use super::images::{DataConfig, ImageData};
-use super::learn::launch::open_run;
 use crate::bad_input;
 use crate::config::cli::Common;
 use crate::config::{load, to_yaml};
@@ -22,7 +21,8 @@ use crate::train::config::TrainConfig;
 use crate::train::curves::Curves;
 use crate::train::denoiser::store;
 use crate::train::objective::{Cost, Evaluation, History, Objective};
-use crate::train::train;
+use crate::train::run::Plan;
+use crate::train::{Run, train};
 
 /// Where a file's metadata hold the [`ClassifierConfig`].
 const KEY: &str = "classifier";
@@ -72,9 +72,11 @@ pub fn train_classifier(common: &Common) -> Result<()> {
         return Ok(());
     }
     threads::configure(common.threads.map(usize::from));
-    let (device, _) = device::select(&common.device)?;
-    let mut objective = ClassifierObjective::build(config, device).map_err(|error| loaded.locate(error))?;
-    let (mut run, checkpoint) = open_run(common, &loaded.name, &yaml, (config.seed, &config.train), device)?;
+    let place = device::select(&common.device)?;
+    let mut objective = ClassifierObjective::build(config, place.0).map_err(|error| loaded.locate(error))?;
+    let keep_checkpoints = config.train.keep_checkpoints;
+    let plan = Plan { keep_checkpoints, place, ..Plan::of(common, "score", &loaded.name, &yaml, config.seed) };
+    let (mut run, checkpoint) = Run::open(&plan)?;
     run.terminal.line(&format!("{} parameters", objective.params().count()));
     train(&mut objective, &config.train, &mut run, checkpoint)?;
 

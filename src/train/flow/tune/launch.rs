@@ -17,12 +17,13 @@ use crate::io::weights::{Weights, read_weights};
 use crate::torch::{device, threads};
 use crate::train::flow::config::DataConfig;
 use crate::train::flow::data;
-use crate::train::flow::launch::{open, save};
+use crate::train::flow::launch::save;
 use crate::train::flow::reference::Reference;
 use crate::train::flow::subject::Subject;
 use crate::train::flow::team::FlowTeam;
 use crate::train::objective::Objective;
-use crate::train::train;
+use crate::train::run::Plan;
+use crate::train::{Run, train};
 
 /// `flow finetune`: trains on reweighted proposals, then writes the weights as `flow train` does.
 pub fn finetune(common: &Common) -> Result<()> {
@@ -33,11 +34,13 @@ pub fn finetune(common: &Common) -> Result<()> {
         return Ok(());
     }
     threads::configure(common.threads.map(usize::from));
-    let (device, reason) = device::select(&common.device)?;
-    let mut objective = build(&loaded.value, device).map_err(|error| loaded.locate(error))?;
+    let place = device::select(&common.device)?;
+    let mut objective = build(&loaded.value, place.0).map_err(|error| loaded.locate(error))?;
     let config = objective.config.clone();
     let yaml = to_yaml(&config)?;
-    let (mut run, checkpoint) = open(common, &loaded.name, &yaml, config.seed, &config.train, (device, reason))?;
+    let keep_checkpoints = config.train.keep_checkpoints;
+    let plan = Plan { keep_checkpoints, place, ..Plan::of(common, "flow", &loaded.name, &yaml, config.seed) };
+    let (mut run, checkpoint) = Run::open(&plan)?;
     let (name, atoms, parameters) = (&config.sequence, objective.subject.atoms(), objective.params().count());
     let (rounds, proposals) = (config.rounds, config.proposals);
     run.terminal.line(&format!("{parameters} parameters, {name} ({atoms} atoms), {rounds} x {proposals} proposals"));

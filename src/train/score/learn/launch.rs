@@ -9,7 +9,6 @@ use super::config::LearnConfig;
 use super::objective::LearnObjective;
 use crate::config::cli::Common;
 use crate::config::{load, to_yaml};
-use crate::io::checkpoint::Checkpoint;
 use crate::nets::Denoiser;
 use crate::samplers::score::models::LearnedScore;
 use crate::torch::seed::{Stream, reseed};
@@ -17,7 +16,7 @@ use crate::torch::{device, threads};
 use crate::train::denoiser::store;
 use crate::train::objective::Objective;
 use crate::train::run::Plan;
-use crate::train::{Run, TrainConfig, train};
+use crate::train::{Run, train};
 
 /// Name of the file of weights in the run folder.
 pub const WEIGHTS: &str = "score.safetensors";
@@ -32,37 +31,14 @@ pub fn train_score(common: &Common) -> Result<()> {
         return Ok(());
     }
     threads::configure(common.threads.map(usize::from));
-    let (device, reason) = device::select(&common.device)?;
-    let mut objective = build(config, device).map_err(|error| loaded.locate(error))?;
-    let (mut run, checkpoint) = open_run(common, &loaded.name, &yaml, (config.seed, &config.train), device)?;
-    if let Some(reason) = reason {
-        run.terminal.line(&format!("computing on the CPU: {reason}"));
-    }
+    let place = device::select(&common.device)?;
+    let mut objective = build(config, place.0).map_err(|error| loaded.locate(error))?;
+    let keep_checkpoints = config.train.keep_checkpoints;
+    let plan = Plan { keep_checkpoints, place, ..Plan::of(common, "score", &loaded.name, &yaml, config.seed) };
+    let (mut run, checkpoint) = Run::open(&plan)?;
     run.terminal.line(&format!("{} parameters", objective.params().count()));
     train(&mut objective, &config.train, &mut run, checkpoint)?;
     save(&mut run, &objective)
-}
-
-/// Opens the run folder of a training under `runs/score/`.
-pub fn open_run(
-    common: &Common,
-    name: &str,
-    yaml: &str,
-    (seed, train): (u64, &TrainConfig),
-    device: Device,
-) -> Result<(Run, Option<Checkpoint>)> {
-    let plan = Plan {
-        task: "score",
-        name,
-        yaml,
-        seed,
-        out: common.out.as_deref(),
-        resume: common.resume,
-        swept: &[],
-        device: &device::describe(device),
-        keep_checkpoints: train.keep_checkpoints,
-    };
-    Run::open(&plan)
 }
 
 /// Builds what a (validated) config describes: data, and a network as training starts it.
