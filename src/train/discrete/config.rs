@@ -174,6 +174,9 @@ pub struct McmcConfig {
     pub blocks: i64,
     /// Parallel tempering: powers of the law, falling from 1. One chain a replica.
     pub tempering: Vec<f64>,
+    /// Sweeps between checkpoints, burn-in included; a tenth of all where left out. All measurements are in each.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub checkpoint_every: Option<i64>,
 }
 
 impl Default for McmcConfig {
@@ -188,6 +191,7 @@ impl Default for McmcConfig {
             samples: 64,
             blocks: 100,
             tempering: vec![1.0],
+            checkpoint_every: None,
         }
     }
 }
@@ -204,6 +208,16 @@ impl McmcConfig {
         check::at_most("mcmc.sweeps", self.sweeps / self.every, Self::MOST)?;
         check::in_range("mcmc.samples", self.samples, 1, self.sweeps / self.every)?;
         check::in_range("mcmc.blocks", self.blocks, 2, self.chains * (self.sweeps / self.every))?;
+        self.checkpoint_every.map_or(Ok(()), |every| check::at_least("mcmc.checkpoint_every", every, 1))?;
         tempering::check_factors("mcmc.tempering", &self.tempering)
+    }
+
+    /// Sweeps of each chain in all.
+    pub fn total(&self) -> i64 {
+        self.burn_in + self.sweeps
+    }
+
+    pub fn checkpoint_every(&self) -> i64 {
+        self.checkpoint_every.unwrap_or((self.total() / 10).max(1))
     }
 }

@@ -2,6 +2,7 @@
 
 pub mod bench;
 pub mod buffer;
+pub mod chains;
 pub mod config;
 pub mod evaluate;
 pub mod exact;
