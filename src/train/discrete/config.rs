@@ -6,6 +6,7 @@ use anyhow::Result;
 use serde::{Deserialize, Serialize};
 
 use super::buffer::BufferConfig;
+use super::horizon::HorizonConfig;
 use crate::bad_input;
 use crate::config::check;
 use crate::config::load::{Loaded, load};
@@ -33,6 +34,9 @@ pub struct DiscreteConfig {
     /// How states to train on are simulated.
     #[serde(default = "training_rollout")]
     pub rollout: CtmcConfig,
+    /// How far these go; all the way on even times where left out. Needs a loss of type `pinn`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub horizon: Option<HorizonConfig>,
     #[serde(default)]
     pub buffer: BufferConfig,
     /// How samples are drawn and weighed.
@@ -108,6 +112,13 @@ impl DiscreteConfig {
                 "'rollout' must have a time grid and look at its times (type euler or tau_leap, weights other than \
                  midpoint): that is where c_t is taken"
             ));
+        }
+        if let Some(horizon) = &self.horizon {
+            horizon.validate()?;
+            if !matches!(self.loss, ResidualLoss::Pinn { .. }) {
+                // The others take c_t from rollouts that share their times.
+                return Err(bad_input!("'horizon' needs loss.type pinn, whose c_t is a network of time"));
+            }
         }
         if let Some(train) = &self.train {
             train.validate()?;

@@ -6,6 +6,7 @@ pub mod chains;
 pub mod config;
 pub mod evaluate;
 pub mod exact;
+pub mod horizon;
 pub mod launch;
 pub mod mcmc;
 pub mod measure;
