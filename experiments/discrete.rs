@@ -9,6 +9,7 @@ use clap::{Args, Parser, Subcommand};
 use sampler::bad_input;
 use sampler::config::cli::{self, Common};
 use sampler::config::load::Loaded;
+use sampler::io::checkpoint::Checkpoint;
 use sampler::io::tensors::write_tensors;
 use sampler::log::progress::Terminal;
 use sampler::log::table::{Table, figure};
@@ -34,7 +35,7 @@ struct Cli {
 
 const EXAMPLES: &str = "Examples:
   discrete exact configs/density/ising.yaml target.size=10 target.beta=0.4407
-  discrete mcmc configs/discrete/ising_critical.yaml
+  discrete mcmc configs/discrete/ising_critical.yaml --resume
   discrete mcmc configs/discrete/own_couplings.yaml target.path=couplings.npz
   discrete eval configs/density/potts.yaml --points states.safetensors --out values.safetensors
   discrete train configs/discrete/ising4x4.yaml seed=0,1,2
@@ -136,7 +137,9 @@ fn build(loaded: &Loaded<DiscreteConfig>, device: Device) -> Result<Box<dyn Disc
     loaded.value.target.build((Kind::Double, device)).map_err(|error| loaded.locate(error))
 }
 
-type Job = fn(&Loaded<DiscreteConfig>, &dyn DiscreteTarget, &mut dyn FnMut() -> Result<Run>) -> Result<()>;
+/// Opens the run folder; the checkpoint is the one to go on from.
+type Opener<'a> = dyn FnMut() -> Result<(Run, Option<Checkpoint>)> + 'a;
+type Job = fn(&Loaded<DiscreteConfig>, &dyn DiscreteTarget, &mut Opener) -> Result<()>;
 
 /// Loads, builds, and hands `job` the means to open its run folder once nothing can be wrong with the input.
 fn in_a_run(common: &Common, job: Job) -> Result<()> {
@@ -148,40 +151,30 @@ fn in_a_run(common: &Common, job: Job) -> Result<()> {
     threads::configure(common.threads.map(NonZeroUsize::get));
     let _no_grad = tch::no_grad_guard();
     let target = build(&loaded, Device::Cpu)?;
-    let plan = Plan::of(common, "discrete", &loaded.name, &loaded.yaml, loaded.value.seed);
-    let mut open = || Ok(Run::open(&plan)?.0);
+    let plan =
+        Plan { keep_checkpoints: 2, ..Plan::of(common, "discrete", &loaded.name, &loaded.yaml, loaded.value.seed) };
+    let mut open = || Run::open(&plan);
     job(&loaded, &*target, &mut open)
 }
 
-fn solve(
-    loaded: &Loaded<DiscreteConfig>,
-    target: &dyn DiscreteTarget,
-    open: &mut dyn FnMut() -> Result<Run>,
-) -> Result<()> {
+fn solve(loaded: &Loaded<DiscreteConfig>, target: &dyn DiscreteTarget, open: &mut Opener) -> Result<()> {
     let (method, figures) = exact::figures(&loaded.value.target, target)?.ok_or_else(|| {
         let (states, sites) = (target.num_states(), target.sites());
         loaded
             .locate(bad_input!("'target' has no exact method for {states}^{sites} states; `discrete mcmc` samples it"))
     })?;
-    let mut run = open()?;
+    let (mut run, _) = open()?;
     run.terminal.line(&format!("method: {method}"));
     run.terminal.result(&table(&figures).to_text());
     run.finish("done", 0, Cost::default(), &figures)
 }
 
-fn sample(
-    loaded: &Loaded<DiscreteConfig>,
-    target: &dyn DiscreteTarget,
-    open: &mut dyn FnMut() -> Result<Run>,
-) -> Result<()> {
+fn sample(loaded: &Loaded<DiscreteConfig>, target: &dyn DiscreteTarget, open: &mut Opener) -> Result<()> {
     mcmc::check(&loaded.value, target).map_err(|error| loaded.locate(error))?;
-    let mut run = open()?;
-    let (evaluation, cost) = mcmc::run(&loaded.value, target)?;
-    let steps = loaded.value.mcmc.sweeps as u64;
-    run.log(steps, &evaluation.scalars)?;
-    run.show(steps, &evaluation)?;
-    run.terminal.result(&table(&evaluation.scalars).to_text());
-    run.finish("done", steps, cost, &evaluation.scalars)
+    let (mut run, checkpoint) = open()?;
+    let figures = mcmc::run_in(&loaded.value, target, &mut run, checkpoint)?;
+    run.terminal.result(&table(&figures).to_text());
+    Ok(())
 }
 
 fn table(figures: &[(String, f64)]) -> Table {

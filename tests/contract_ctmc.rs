@@ -3,9 +3,10 @@
 use sampler::nets::letf::{Letf, LetfConfig};
 use sampler::nets::{Geometry, RateNet, RateNetConfig};
 use sampler::processes::ctmc::{AnnealedPath, residual};
+use sampler::samplers::discrete::correct::{heat_bath, metropolis};
 use sampler::samplers::discrete::kernel::Step;
 use sampler::samplers::discrete::noise::Noise;
-use sampler::samplers::discrete::rollout::{Simulation, rollout};
+use sampler::samplers::discrete::rollout::{Simulation, Times, rollout, rollout_on};
 use sampler::samplers::discrete::uniformised::uniformised;
 use sampler::samplers::discrete::{CtmcConfig, GridConfig, Keep, Member, Path, Team, UniformisedConfig, Weights};
 use sampler::targets::lattice::exact::enumeration;
@@ -107,6 +108,12 @@ fn chi_square(path: &Path) -> f64 {
     let total = log_z(&log_rho);
     let expected = |state: usize| n * (log_rho[state] - total).exp();
     (0..STATES).map(|state| (counts[state] - expected(state)).powi(2) / expected(state)).sum()
+}
+
+/// The same of given states.
+fn chi_square_of(x: &Tensor) -> f64 {
+    let (log_weight, states, residuals) = (Tensor::zeros([0], (Kind::Double, Device::Cpu)), None, None);
+    chi_square(&Path { x: x.shallow_clone(), log_weight, states, residuals, network_calls: 0, target_calls: 0 })
 }
 
 /// Below this with probability 0.9999.
@@ -222,6 +229,46 @@ fn corrections_keep_the_mean_weight_and_improve_the_law() {
     let bathed = GridConfig { heat_bath_updates: 12, ..grid(6, Weights::Path, 0.5) };
     let bathed = chi_square(&simulate(&net, &CtmcConfig::Euler(bathed), 4000, 3));
     assert!(bathed < CHI_SQUARE_7 && plain > 2.0 * CHI_SQUARE_7, "{plain} {bathed}");
+}
+
+#[test]
+fn single_site_updates_leave_their_own_law_as_it_is_and_no_other() {
+    // Numbers in proportion to the law, by systematic sampling.
+    let (log_rho, n) = (log_rho(), 20_000);
+    let total = log_z(&log_rho);
+    let mut cumulated = 0.0;
+    let ends: Vec<f64> = log_rho.iter().map(|l| (cumulated += (l - total).exp(), cumulated).1).collect();
+    let state = |i: i64| ends.iter().filter(|end| **end < (i as f64 + 0.5) / n as f64).count() as i64;
+    let x: Vec<i64> = (0..n).flat_map(|i| [state(i) / 4, state(i) / 2 % 2, state(i) % 2]).collect();
+    let x = Tensor::from_slice(&x).view([n, SITES as i64]);
+    for update in [heat_bath, metropolis] {
+        let after = |t: f64| update(&target(), &x, t, 3, &mut Noise::new(8));
+        assert!(chi_square_of(&after(1.0)) < CHI_SQUARE_7);
+        assert!(!after(1.0).equal(&x), "nothing moved");
+        let other = chi_square_of(&after(0.5));
+        assert!(other > 2.0 * CHI_SQUARE_7, "{other}");
+    }
+}
+
+#[test]
+fn rollouts_on_given_times_end_where_these_end() {
+    let (net, target) = (exact_rates(), target());
+    let sim = Simulation { net: &net, target: &target, device: Device::Cpu };
+    let config = grid(40, Weights::Left, 0.0);
+    let on = |times: &Times| {
+        rollout_on(&sim, Step::Leap, &config, times, 20_000, Keep::States { clamp: None }, Noise::new(4))
+    };
+    // Uneven times to 1 sample the target as even ones do; half the way does not.
+    let uneven = Times::new((0..=60).map(|k| (k as f64 / 60.0).powf(1.5)).collect());
+    assert!(chi_square(&on(&uneven)) < CHI_SQUARE_7);
+    let half = on(&Times::new((0..=20).map(|k| k as f64 / 40.0).collect()));
+    assert!(chi_square(&half) > 2.0 * CHI_SQUARE_7);
+    assert_eq!(half.states.as_ref().unwrap().size(), [21, 20_000, SITES as i64]);
+    // Exact rates leave d/dt log Z_t, which is the sum's integrand: log Z_t at 1/2, the uniform law's being 0.
+    let fine = on(&Times::new((0..=400).map(|k| k as f64 / 800.0).collect()));
+    let exact = log_z(&log_rho().iter().map(|l| 0.5 * l).collect::<Vec<_>>()) - 0.5 * (STATES as f64).ln();
+    let found = fine.log_weight.mean(Kind::Double).double_value(&[]);
+    assert!((found - exact).abs() < 2e-3, "{found} {exact}");
 }
 
 #[test]

@@ -70,10 +70,12 @@ impl Sandbox {
 
 #[test]
 fn a_resumed_run_is_the_uninterrupted_one_to_the_bit() {
-    for loss in ["kolmogorov", "variance", "pinn"] {
+    for loss in ["kolmogorov", "variance", "pinn", "leaps"] {
         let keys = match loss {
             "variance" => "loss: {type: variance, rows: 4}\n",
             "pinn" => "loss: {type: pinn, hidden: [6, 6]}\n",
+            // The horizon is half-way at the checkpoint at 12, and the two rollouts of the buffer differ in length.
+            "leaps" => "loss: {type: pinn, hidden: [6, 6]}\nhorizon: {updates: 15, hold: 2}\n",
             _ => "",
         };
         let sandbox = Sandbox::new(&format!("{CONFIG}{keys}"));
@@ -120,7 +122,7 @@ fn a_trained_run_samples_and_is_measured_again() {
 #[test]
 fn what_cannot_be_is_refused_in_one_line() {
     let sandbox = Sandbox::new(CONFIG);
-    let cases: [(&[&str], &[&str]); 8] = [
+    let cases: [(&[&str], &[&str]); 9] = [
         (&["train", "run.yaml", "net.head_dim=3"], &["run.yaml", "'net.hidden_dim'", "multiple of 3"]),
         (&["train", "run.yaml", "rollout.weights=midpoint"], &["'rollout'", "midpoint"]),
         (&["train", "run.yaml", "ladder.1.beta=0.2"], &["'ladder.1.beta'", "0.3", "0.2"]),
@@ -128,6 +130,7 @@ fn what_cannot_be_is_refused_in_one_line() {
         (&["train", "run.yaml", "train=null"], &["run.yaml", "no 'train:' section"]),
         (&["train", "run.yaml", "sampler.type=uniformised", "sampler.weights=left"], &["'sampler.weights'", "path"]),
         (&["train", "run.yaml", "buffer.walker=3"], &["walker", "did you mean", "walkers"]),
+        (&["train", "run.yaml", "horizon.updates=5"], &["run.yaml", "'horizon'", "pinn"]),
         (&["sample", "nowhere", "--out", "x.safetensors"], &["nowhere"]),
     ];
     for (arguments, parts) in cases {

@@ -30,6 +30,11 @@ pub enum LrSchedule {
         #[serde(default = "one")]
         final_fraction: f64,
     },
+    /// `factor` once more after every so many updates (PyTorch's `StepLR`).
+    Steps {
+        every: u64,
+        factor: f64,
+    },
     /// A factor from each update on, after a straight rise from 0 over `warmup` updates.
     Pieces {
         warmup: u64,
@@ -75,6 +80,10 @@ impl LrSchedule {
             LrSchedule::Warmup { final_fraction, .. } => {
                 check::in_range("train.schedule.final_fraction", *final_fraction, 0.0, 1.0)
             }
+            LrSchedule::Steps { every, factor } => {
+                check::at_least("train.schedule.every", *every, 1)?;
+                check::in_range("train.schedule.factor", *factor, 0.0, 1.0)
+            }
             LrSchedule::Pieces { factors, .. } => {
                 let positive = |(_, factor): &(u64, f64)| check::positive("train.schedule.factors", *factor);
                 factors.iter().try_for_each(positive)
@@ -104,6 +113,7 @@ impl LrSchedule {
                 let place = (step.saturating_sub(*warmup) as f64 / left).min(1.0);
                 rise(step, *warmup) * fall(1.0, *final_fraction, place)
             }
+            LrSchedule::Steps { every, factor } => factor.powf((step / every) as f64),
             LrSchedule::Pieces { warmup, factors } => {
                 let reached = factors.iter().rev().find(|(from, _)| *from <= step);
                 rise(step, *warmup) * reached.map_or(1.0, |(_, factor)| *factor)
@@ -142,6 +152,15 @@ mod tests {
         assert!(found.iter().zip(expected).all(|(f, e)| (f - e).abs() < 1e-12), "{found:?}");
         let schedule = LrSchedule::Pieces { warmup: 4, factors: vec![(0, 1.0), (2, 0.5), (8, 0.1)] };
         assert_eq!([0, 1, 2, 7, 8, 99].map(|step| schedule.factor(step, 100)), [0.25, 0.5, 0.375, 0.5, 0.1, 0.1]);
+    }
+
+    #[test]
+    fn steps_fall_by_a_factor_every_so_many_updates() {
+        let schedule = LrSchedule::Steps { every: 1000, factor: 0.995 };
+        let found = [0, 999, 1000, 1999, 400_000].map(|step| schedule.factor(step, 400_000));
+        let expected = [1.0, 1.0, 0.995, 0.995, (400.0 * 0.995f64.ln()).exp()];
+        assert!(found.iter().zip(expected).all(|(f, e)| (f - e).abs() < 1e-12), "{found:?}");
+        assert!(LrSchedule::Steps { every: 0, factor: 0.5 }.validate().is_err());
     }
 
     /// PyTorch 2.11: OneCycleLR(max_lr=1, total_steps=100, pct_start=0.05, div_factor=500, final_div_factor=1).

@@ -12,11 +12,12 @@ use crate::io::checkpoint::Checkpoint;
 use crate::io::run_dir::{RunDir, Wanted};
 
 /// Keys that may change between the sessions of one run: they bear on no update.
-const FREE_TO_CHANGE: [&str; 6] = [
+const FREE_TO_CHANGE: [&str; 7] = [
     "train.steps",
     "train.keep_checkpoints",
     "train.checkpoint_every",
     "train.max_skipped",
+    "mcmc.checkpoint_every",
     "run.steps",
     "run.keep_checkpoints",
 ];

@@ -30,8 +30,11 @@ pub struct GridConfig {
     pub particles: i64,
     /// Systematic resampling where the effective sample size falls below this share of the particles; 0 for never.
     pub resample_below: f64,
-    /// Heat-bath updates of single random sites after each step (LEAPS uses 200 in training).
+    /// Heat-bath updates of single random sites after each step.
     pub heat_bath_updates: i64,
+    /// Metropolis updates of single random sites after each step (LEAPS uses 200 in training).
+    #[serde(skip_serializing_if = "is_zero")]
+    pub metropolis_updates: i64,
     /// Langevin-like moves of all sites after each step; see [`dmala`](super::dmala), and their step size.
     pub dmala_steps: i64,
     pub dmala_step_size: f64,
@@ -56,6 +59,10 @@ pub enum Weights {
     Path,
 }
 
+fn is_zero(count: &i64) -> bool {
+    *count == 0
+}
+
 impl Default for GridConfig {
     fn default() -> Self {
         Self {
@@ -64,6 +71,7 @@ impl Default for GridConfig {
             particles: 256,
             resample_below: 0.0,
             heat_bath_updates: 0,
+            metropolis_updates: 0,
             dmala_steps: 0,
             dmala_step_size: 0.5,
             mixing: 0.0,
@@ -136,6 +144,7 @@ impl GridConfig {
         check::in_range(&format!("{section}.particles"), self.particles, 1, 1 << 20)?;
         check::probability(&format!("{section}.resample_below"), self.resample_below)?;
         check::in_range(&format!("{section}.heat_bath_updates"), self.heat_bath_updates, 0, 1_000_000)?;
+        check::in_range(&format!("{section}.metropolis_updates"), self.metropolis_updates, 0, 1_000_000)?;
         check::in_range(&format!("{section}.dmala_steps"), self.dmala_steps, 0, 1_000_000)?;
         check::positive(&format!("{section}.dmala_step_size"), self.dmala_step_size)?;
         check::non_negative(&format!("{section}.mixing"), self.mixing)

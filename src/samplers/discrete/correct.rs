@@ -40,3 +40,23 @@ pub fn heat_bath(target: &dyn DiscreteTarget, x: &Tensor, t: f64, updates: i64, 
     }
     x
 }
+
+/// `updates` times, another state for one random site a row proposed, and taken with probability `min(1, r^t)`, r the
+/// ratio under `rho`: `[B, D]` -> `[B, D]`. What LEAPS' code does, but for its one site for all rows of a call.
+pub fn metropolis(target: &dyn DiscreteTarget, x: &Tensor, t: f64, updates: i64, noise: &mut Noise) -> Tensor {
+    let x = x.copy();
+    let (rows, sites, states) = (x.size()[0], target.sites(), target.num_states());
+    for _ in 0..updates {
+        let (device, row) = (x.device(), [rows, 1]);
+        let mut below = |most: i64| (noise.uniform(&row) * most as f64).floor().to_kind(Kind::Int64).to_device(device);
+        let (site, ahead) = (below(sites), below(states - 1) + 1); // [B, 1]
+        let old = x.gather(1, &site, false);
+        let new = (&old + ahead).remainder(states);
+        let at = site.unsqueeze(2).expand([rows, 1, states], false);
+        let log_ratios = target.log_ratios(&x).to_kind(Kind::Double).gather(1, &at, false).squeeze_dim(1); // [B, S]
+        let u = noise.uniform(&row).to_device(device);
+        let accepted = u.log().lt_tensor(&(log_ratios.gather(1, &new, false) * t));
+        let _ = x.shallow_clone().scatter_(1, &site, &new.where_self(&accepted, &old));
+    }
+    x
+}

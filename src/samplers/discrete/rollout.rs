@@ -3,7 +3,7 @@
 use tch::{Device, Kind, Tensor};
 
 use super::config::{GridConfig, Weights};
-use super::correct::{heat_bath, resample};
+use super::correct::{heat_bath, metropolis, resample};
 use super::dmala::dmala;
 use super::kernel::{Step, draw, log_probability, probabilities};
 use super::noise::Noise;
@@ -24,7 +24,7 @@ pub enum Keep {
 /// Simulated rows.
 #[derive(Debug)]
 pub struct Path {
-    /// States at `t = 1`, `[B, D]` i64.
+    /// States at the last time, which is 1 unless training asks for an earlier one, `[B, D]` i64.
     pub x: Tensor,
     /// `[B]` f64; the mean of its exponential estimates Z.
     pub log_weight: Tensor,
@@ -103,22 +103,75 @@ impl Simulation<'_> {
     }
 }
 
-/// Simulates `rows` rows from the uniform law. Without gradients.
-pub fn rollout(sim: &Simulation, step: Step, config: &GridConfig, rows: i64, keep: Keep, mut noise: Noise) -> Path {
+/// The times of a rollout, from 0 on.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Times {
+    at: Vec<f64>,
+    /// Length of all steps, where they are even.
+    even: Option<f64>,
+}
+
+impl Times {
+    /// `times` begin at 0 and do not fall.
+    pub fn new(times: Vec<f64>) -> Self {
+        Self { at: times, even: None }
+    }
+
+    /// `0, 1/K, .., 1`.
+    pub fn even(steps: i64) -> Self {
+        let h = 1.0 / steps as f64;
+        let at = (0..=steps).map(|k| if k == steps { 1.0 } else { k as f64 * h }).collect();
+        Self { at, even: Some(h) }
+    }
+
+    pub fn steps(&self) -> i64 {
+        self.at.len() as i64 - 1
+    }
+
+    pub fn at(&self, k: i64) -> f64 {
+        self.at[k as usize]
+    }
+
+    /// Length of the step from time `k` on.
+    pub fn step(&self, k: i64) -> f64 {
+        self.even.unwrap_or_else(|| self.at(k + 1) - self.at(k))
+    }
+
+    /// All of them, `[K + 1]` f64.
+    pub fn tensor(&self) -> Tensor {
+        Tensor::from_slice(&self.at)
+    }
+}
+
+/// Simulates `rows` rows from the uniform law to the target. Without gradients.
+pub fn rollout(sim: &Simulation, step: Step, config: &GridConfig, rows: i64, keep: Keep, noise: Noise) -> Path {
+    rollout_on(sim, step, config, &Times::even(config.num_steps), rows, keep, noise)
+}
+
+/// The same on given times, which may end before 1 and need not be even.
+pub fn rollout_on(
+    sim: &Simulation,
+    step: Step,
+    config: &GridConfig,
+    times: &Times,
+    rows: i64,
+    keep: Keep,
+    mut noise: Noise,
+) -> Path {
     let _guard = tch::no_grad_guard();
-    let (steps, h) = (config.num_steps, 1.0 / config.num_steps as f64);
+    let steps = times.steps();
     let mut x = noise.states(rows, sim.target.sites(), sim.target.num_states()).to_device(sim.device);
     let mut log_weight = Tensor::zeros([rows], (Kind::Double, sim.device));
     let mut record = Record { keep, states: Vec::new(), residuals: Vec::new() };
 
     // Midpoint sums look half a step ahead of the state; only some sums look at the state after a move.
-    let offset = if config.weights == Weights::Midpoint { 0.5 * h } else { 0.0 };
+    let offset = |k: i64| if config.weights == Weights::Midpoint { 0.5 * times.step(k) } else { 0.0 };
     let looks_ahead = matches!(config.weights, Weights::Trapezoid | Weights::Path) || keep != Keep::Ends;
-    let mut at = sim.at(&x, offset);
+    let mut at = sim.at(&x, offset(0));
     let mut calls = 1;
     for k in 0..steps {
-        let (t, next_t, last) = (k as f64 * h, (k + 1) as f64 * h, k + 1 == steps);
-        let look = |x: &Tensor| sim.at(x, if last { 1.0 } else { next_t + offset });
+        let (t, next_t, h, last) = (times.at(k), times.at(k + 1), times.step(k), k + 1 == steps);
+        let look = |x: &Tensor| sim.at(x, if last { next_t } else { next_t + offset(k + 1) });
         record.push(sim, &x, &at);
         let forward = probabilities(step, &forward_rates(&at.g, &at.log_ratios, config.mixing), &x, h);
         let y = draw(&forward, &noise.uniform(&x.size()).to_device(sim.device));
@@ -173,7 +226,7 @@ impl Record {
     }
 }
 
-/// Resampling and heat-bath updates at time t; the new states where there was either.
+/// Resampling and single-site updates at time t; the new states where there was either.
 fn correct(
     sim: &Simulation,
     config: &GridConfig,
@@ -190,6 +243,10 @@ fn correct(
     if config.heat_bath_updates > 0 {
         let from = changed.as_ref().unwrap_or(x);
         changed = Some(heat_bath(sim.target, from, t, config.heat_bath_updates, noise));
+    }
+    if config.metropolis_updates > 0 {
+        let from = changed.as_ref().unwrap_or(x);
+        changed = Some(metropolis(sim.target, from, t, config.metropolis_updates, noise));
     }
     if config.dmala_steps > 0 {
         let from = changed.as_ref().unwrap_or(x);

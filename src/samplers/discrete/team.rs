@@ -4,7 +4,7 @@ use tch::{Device, Kind, Tensor};
 
 use super::config::CtmcConfig;
 use super::noise::Noise;
-use super::rollout::{Keep, Path, Simulation, rollout};
+use super::rollout::{Keep, Path, Simulation, Times, rollout_on};
 use super::uniformised::uniformised;
 use crate::nets::RateNet;
 use crate::nets::free_energy::FreeEnergy;
@@ -49,6 +49,11 @@ impl Team {
 
     /// Simulates `rows` rows in groups of the config's `particles`. Draws one number from libtorch's generator.
     pub fn rollout(&mut self, config: &CtmcConfig, rows: i64, keep: Keep) -> Path {
+        self.rollout_on(config, None, rows, keep)
+    }
+
+    /// The same on given times instead of the config's own, where it has a grid.
+    pub fn rollout_on(&mut self, config: &CtmcConfig, times: Option<&Times>, rows: i64, keep: Keep) -> Path {
         let seed = Tensor::randint_low(0, i64::MAX, [1], (Kind::Int64, Device::Cpu)).int64_value(&[0]) as u64;
         let size = config.particles();
         let groups: Vec<(u64, i64)> =
@@ -56,7 +61,11 @@ impl Team {
         let job = |member: &Member, (index, count): (u64, i64)| {
             let (sim, noise) = (member.simulation(), Noise::new(seed.wrapping_add(index)));
             match config.grid() {
-                Some((step, grid)) => rollout(&sim, step, grid, count, keep, noise),
+                Some((step, grid)) => {
+                    let even = || Times::even(grid.num_steps);
+                    let times = times.map_or_else(even, Times::clone);
+                    rollout_on(&sim, step, grid, &times, count, keep, noise)
+                }
                 None => match config {
                     CtmcConfig::Uniformised(config) => uniformised(&sim, config, count, noise),
                     _ => unreachable!("every other scheme has a grid"),

@@ -6,6 +6,7 @@ use anyhow::Result;
 use serde::{Deserialize, Serialize};
 
 use super::buffer::BufferConfig;
+use super::horizon::HorizonConfig;
 use crate::bad_input;
 use crate::config::check;
 use crate::config::load::{Loaded, load};
@@ -33,6 +34,9 @@ pub struct DiscreteConfig {
     /// How states to train on are simulated.
     #[serde(default = "training_rollout")]
     pub rollout: CtmcConfig,
+    /// How far these go; all the way on even times where left out. Needs a loss of type `pinn`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub horizon: Option<HorizonConfig>,
     #[serde(default)]
     pub buffer: BufferConfig,
     /// How samples are drawn and weighed.
@@ -109,6 +113,13 @@ impl DiscreteConfig {
                  midpoint): that is where c_t is taken"
             ));
         }
+        if let Some(horizon) = &self.horizon {
+            horizon.validate()?;
+            if !matches!(self.loss, ResidualLoss::Pinn { .. }) {
+                // The others take c_t from rollouts that share their times.
+                return Err(bad_input!("'horizon' needs loss.type pinn, whose c_t is a network of time"));
+            }
+        }
         if let Some(train) = &self.train {
             train.validate()?;
             self.loss.validate(train.batch)?;
@@ -174,6 +185,9 @@ pub struct McmcConfig {
     pub blocks: i64,
     /// Parallel tempering: powers of the law, falling from 1. One chain a replica.
     pub tempering: Vec<f64>,
+    /// Sweeps between checkpoints, burn-in included; a tenth of all where left out. All measurements are in each.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub checkpoint_every: Option<i64>,
 }
 
 impl Default for McmcConfig {
@@ -188,6 +202,7 @@ impl Default for McmcConfig {
             samples: 64,
             blocks: 100,
             tempering: vec![1.0],
+            checkpoint_every: None,
         }
     }
 }
@@ -204,6 +219,16 @@ impl McmcConfig {
         check::at_most("mcmc.sweeps", self.sweeps / self.every, Self::MOST)?;
         check::in_range("mcmc.samples", self.samples, 1, self.sweeps / self.every)?;
         check::in_range("mcmc.blocks", self.blocks, 2, self.chains * (self.sweeps / self.every))?;
+        self.checkpoint_every.map_or(Ok(()), |every| check::at_least("mcmc.checkpoint_every", every, 1))?;
         tempering::check_factors("mcmc.tempering", &self.tempering)
+    }
+
+    /// Sweeps of each chain in all.
+    pub fn total(&self) -> i64 {
+        self.burn_in + self.sweeps
+    }
+
+    pub fn checkpoint_every(&self) -> i64 {
+        self.checkpoint_every.unwrap_or((self.total() / 10).max(1))
     }
 }

@@ -2,9 +2,11 @@
 
 pub mod bench;
 pub mod buffer;
+pub mod chains;
 pub mod config;
 pub mod evaluate;
 pub mod exact;
+pub mod horizon;
 pub mod launch;
 pub mod mcmc;
 pub mod measure;

@@ -102,10 +102,12 @@ impl DiscreteObjective {
     /// A rollout for the buffer, and `c_t` from its own network calls.
     fn explore(&mut self) -> Result<()> {
         let (config, keep) = (&self.config, Keep::States { clamp: self.config.loss.ratio_clamp() });
-        let path = self.team.rollout(&config.rollout, config.buffer.walkers, keep);
+        let most = config.rollout.grid().map_or(1, |(_, grid)| grid.num_steps);
+        let times = config.horizon.map(|horizon| horizon.times(self.step, most));
+        let path = self.team.rollout_on(&config.rollout, times.as_ref(), config.buffer.walkers, keep);
         self.cost.network_calls += path.network_calls;
         self.cost.target_calls += path.target_calls;
-        self.buffer.push(path, config.buffer.rollouts)
+        self.buffer.push_at(path, times.map(|times| times.tensor()), config.buffer.rollouts)
     }
 
     /// Rows evaluated and back-propagated at once, a multiple of those that share a time.

@@ -15,8 +15,8 @@ pub struct Tempering<'a> {
     /// The models of all replicas, which the kernels borrow: see [`models`].
     kernels: Vec<Box<dyn Kernel + 'a>>,
     states: Vec<Vec<u8>>,
-    /// Whether the next exchanges are of pairs (0, 1), (2, 3), … or of (1, 2), (3, 4), …
-    odd: bool,
+    /// Whether the next exchanges are of pairs (1, 2), (3, 4), … or of (0, 1), (2, 3), …
+    pub odd: bool,
     pub exchanges: Exchanges,
 }
 
@@ -58,9 +58,24 @@ impl<'a> Tempering<'a> {
         factors: &'a [f64],
         random: &mut ChaCha8Rng,
     ) -> Result<Self> {
+        Self::at(kernel, key, models, factors, models.iter().map(|model| random_state(model, random)).collect())
+    }
+
+    /// The same at given states, one for each factor.
+    pub fn at(
+        kernel: KernelConfig,
+        key: &str,
+        models: &'a [PairModel],
+        factors: &'a [f64],
+        states: Vec<Vec<u8>>,
+    ) -> Result<Self> {
         let kernels = models.iter().map(|model| kernel.build(model, key)).collect::<Result<_>>()?;
-        let states = models.iter().map(|model| random_state(model, random)).collect();
         Ok(Self { model: &models[0], factors, kernels, states, odd: false, exchanges: Exchanges::default() })
+    }
+
+    /// The states at all factors.
+    pub fn into_states(self) -> Vec<Vec<u8>> {
+        self.states
     }
 
     /// The state at factor 1.
