@@ -142,7 +142,7 @@ fn every_config_with_a_train_section_makes_two_updates() {
     tch::set_num_threads(1);
     let folder = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("configs/discrete");
     let short = [
-        "train.batch=8",
+        "train.batch=16",
         "buffer.walkers=8",
         "rollout.type=euler",
         "rollout.num_steps=3",
