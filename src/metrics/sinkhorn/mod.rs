@@ -87,16 +87,16 @@ impl SinkhornConfig {
         Self { convention, ..Self::default() }
     }
 
-    /// Refuses impossible values, naming the key.
-    pub fn validate(&self) -> anyhow::Result<()> {
+    /// Refuses impossible values, naming the key in its section of a config.
+    pub fn validate(&self, section: &str) -> anyhow::Result<()> {
         let positive = |key: &str, value: f64| {
-            let wrong = || bad_input!("'eval.sinkhorn.{key}' must be a positive number, found {value}");
+            let wrong = || bad_input!("'{section}.{key}' must be a positive number, found {value}");
             if value > 0.0 && value.is_finite() { Ok(()) } else { Err(wrong()) }
         };
         positive("epsilon", self.epsilon)?;
         self.threshold.map_or(Ok(()), |threshold| positive("threshold", threshold))?;
         if self.max_iterations == Some(0) {
-            return Err(bad_input!("'eval.sinkhorn.max_iterations' must be 1 or larger, found 0"));
+            return Err(bad_input!("'{section}.max_iterations' must be 1 or larger, found 0"));
         }
         Ok(())
     }
@@ -128,7 +128,7 @@ pub struct Transport {
 ///
 /// Errors: shapes that do not match, an impossible config, sets of two sizes for `W2Exact`.
 pub fn sinkhorn(x: &Tensor, y: &Tensor, config: &SinkhornConfig) -> anyhow::Result<Transport> {
-    config.validate()?;
+    config.validate("sinkhorn")?;
     let ((n, d), (m, other)) = (x.size2()?, y.size2()?);
     ensure!(d == other && n > 0 && m > 0, "transport between point sets of shapes [{n}, {d}] and [{m}, {other}]");
     let (x, y) = (points(x), points(y));

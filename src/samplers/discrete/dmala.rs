@@ -49,7 +49,9 @@ mod tests {
         let law = (evaluate(&*target, &all, Device::Cpu).0 * t).softmax(0, Kind::Double);
 
         let (mut noise, rows) = (Noise::new(4), 20_000);
-        let x = noise.states(rows, 4, 2);
+        // From the law itself: from elsewhere a chain takes long between the two magnetisations.
+        let number = draw(&law.expand([rows, 1, 16], true), &noise.uniform(&[rows, 1])).squeeze_dim(1);
+        let x = all.index_select(0, &number);
         let x = dmala(&*target, &x, t, 30, 0.8, &mut noise);
         let key = |x: &Tensor| x.matmul(&Tensor::from_slice(&[8i64, 4, 2, 1]));
         let counts = key(&x).bincount::<Tensor>(None, 16).to_kind(Kind::Double);

@@ -31,10 +31,10 @@ impl Noise {
 
     /// A Poisson number by counting unit-rate arrivals before `mean`.
     pub fn poisson(&mut self, mean: f64) -> i64 {
-        let mut time = 0.0;
-        let mut count = -1;
+        let mut wait = || -(1.0 - self.one()).ln();
+        let (mut time, mut count) = (wait(), 0);
         while time < mean {
-            time -= (1.0 - self.one()).ln();
+            time += wait();
             count += 1;
         }
         count

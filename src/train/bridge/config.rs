@@ -106,7 +106,7 @@ impl BridgeConfig {
         check::in_range("eval.samples", self.eval.samples, 2, 10_000_000)?;
         self.eval.clip.map_or(Ok(()), |clip| check::positive("eval.clip", clip))?;
         self.eval.torsions.as_ref().map_or(Ok(()), TorsionConfig::validate)?;
-        self.eval.sinkhorn.validate()?;
+        self.eval.sinkhorn.validate("eval.sinkhorn")?;
         self.check_pairing(&self.process.resolve()?)
     }
 

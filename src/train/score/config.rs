@@ -7,6 +7,7 @@ use super::images::DataConfig;
 use super::subject::ModelSource;
 use crate::bad_input;
 use crate::config::check;
+use crate::metrics::sinkhorn::SinkhornConfig;
 use crate::samplers::score::time_grid::UniformConfig;
 use crate::samplers::score::{IntegratorConfig, ModelConfig, TimeGrid, TimeGridConfig};
 
@@ -63,11 +64,14 @@ pub struct SampleConfig {
     pub repeats: usize,
     /// Random directions of the sliced distance.
     pub directions: i64,
+    /// A transport distance of all coordinates besides, by the name of its convention; absent, none.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub sinkhorn: Option<SinkhornConfig>,
 }
 
 impl Default for SampleConfig {
     fn default() -> Self {
-        Self { n: 2000, repeats: 4, directions: 64 }
+        Self { n: 2000, repeats: 4, directions: 64, sinkhorn: None }
     }
 }
 
@@ -138,6 +142,7 @@ impl ScoreConfig {
         check::in_range("sample.n", self.sample.n, 2, 10_000_000)?;
         check::in_range("sample.repeats", self.sample.repeats, 1, 10_000)?;
         check::in_range("sample.directions", self.sample.directions, 1, 100_000)?;
+        self.sample.sinkhorn.map_or(Ok(()), |sinkhorn| sinkhorn.validate("sample.sinkhorn"))?;
         self.study.as_ref().map_or(Ok(()), |study| study.validate(self))
     }
 

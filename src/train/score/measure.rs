@@ -8,6 +8,7 @@ use tch::{Kind, Tensor};
 use super::config::SampleConfig;
 use super::subject::Subject;
 use crate::metrics::energy::wasserstein_1d;
+use crate::metrics::sinkhorn::{SinkhornConfig, sinkhorn};
 use crate::metrics::sliced::sliced_w2;
 use crate::samplers::score::{Integrator, TimeGrid, simulate};
 use crate::targets::Options;
@@ -42,6 +43,8 @@ pub struct Distances {
     pub w2: Figure,
     /// Over random directions.
     pub sliced_w2: Figure,
+    /// Of all coordinates together, in the convention that the config names.
+    pub sinkhorn: Option<Figure>,
 }
 
 /// What a set of repeats gives.
@@ -74,7 +77,7 @@ pub fn measure(
         first.get_or_insert_with(|| x.shallow_clone());
         Ok((x, subject.exact_samples(config.n, seed, 2 * repeat)?))
     });
-    let distances = distances(pairs.collect::<Result<Vec<Pair>>>()?, config, seed);
+    let distances = distances(pairs.collect::<Result<Vec<Pair>>>()?, config, seed)?;
     let x = first.context("no repeats")?;
     Ok(Measured { distances, x, wall_s: seconds / config.repeats as f64 })
 }
@@ -85,7 +88,7 @@ pub fn floor(subject: &Subject, config: &SampleConfig, seed: u64) -> Result<Dist
         let one = subject.exact_samples(config.n, seed, 2 * repeat)?;
         Ok((one, subject.exact_samples(config.n, seed, 2 * repeat + 1)?))
     };
-    Ok(distances((0..config.repeats).map(pair).collect::<Result<_>>()?, config, seed))
+    distances((0..config.repeats).map(pair).collect::<Result<_>>()?, config, seed)
 }
 
 /// The seed of a repeat.
@@ -99,7 +102,7 @@ pub fn unit_directions(count: i64, x: &Tensor) -> Tensor {
     &directions / directions.square().sum_dim_intlist(-1, true, None).sqrt()
 }
 
-fn distances(pairs: Vec<Pair>, config: &SampleConfig, seed: u64) -> Distances {
+fn distances(pairs: Vec<Pair>, config: &SampleConfig, seed: u64) -> Result<Distances> {
     reseed(seed, Stream::Data, 1);
     let directions = unit_directions(config.directions, &pairs[0].0);
 
@@ -110,5 +113,10 @@ fn distances(pairs: Vec<Pair>, config: &SampleConfig, seed: u64) -> Distances {
         Figure::of(&values)
     };
     let sliced: Vec<f64> = pairs.iter().map(|(x, y)| sliced_w2(x, y, &directions)).collect();
-    Distances { w1: on_line(1), w2: on_line(2), sliced_w2: Figure::of(&sliced) }
+    let transport = |config: &SinkhornConfig| {
+        let values = pairs.iter().map(|(x, y)| Ok(sinkhorn(x, y, config)?.value));
+        anyhow::Ok(Figure::of(&values.collect::<Result<Vec<f64>>>()?))
+    };
+    let sinkhorn = config.sinkhorn.as_ref().map(transport).transpose()?;
+    Ok(Distances { w1: on_line(1), w2: on_line(2), sliced_w2: Figure::of(&sliced), sinkhorn })
 }

@@ -40,8 +40,8 @@ pub fn sample(config: &ScoreConfig, options: Options) -> Result<(Evaluation, Ste
 }
 
 fn distance_figures(ending: &str, distances: &Distances) -> Vec<(String, f64)> {
-    let named = [("w1", distances.w1), ("w2", distances.w2), ("sliced_w2", distances.sliced_w2)];
-    let both = named.into_iter().flat_map(|(name, figure)| {
+    let named = [("w1", distances.w1), ("w2", distances.w2), ("sliced_w2", distances.sliced_w2)].into_iter();
+    let both = named.chain(distances.sinkhorn.map(|figure| ("sinkhorn", figure))).flat_map(|(name, figure)| {
         [(format!("eval/{name}{ending}"), figure.mean), (format!("eval/{name}{ending}_error"), figure.error)]
     });
     // One repeat has no error.

@@ -170,7 +170,8 @@ impl Study {
                     "score_calls": row.cost.score_calls, "hvp_calls": row.cost.hvp_calls,
                     "hessian_calls": row.cost.hessian_calls, "w2": row.w2.mean, "w2_error": row.w2.error,
                     "w1": row.distances.map(|d| d.w1.mean), "w1_error": row.distances.map(|d| d.w1.error),
-                    "sliced_w2": row.distances.map(|d| d.sliced_w2.mean), "wall_s": row.wall_s,
+                    "sliced_w2": row.distances.map(|d| d.sliced_w2.mean),
+                    "sinkhorn": row.distances.and_then(|d| d.sinkhorn).map(|figure| figure.mean), "wall_s": row.wall_s,
                 })
             })
         });
