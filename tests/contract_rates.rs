@@ -6,6 +6,7 @@ use sampler::io::assign::assign;
 use sampler::io::weights::{Weights, read_weights};
 use sampler::nets::free_energy::FreeEnergy;
 use sampler::nets::leconv::{Leconv, LeconvConfig, Padding};
+use sampler::nets::legf::{Legf, LegfConfig};
 use sampler::nets::{Geometry, RateNet, RateNetConfig};
 use sampler::torch::params::Params;
 use sampler::torch::seed::{Stream, reseed};
@@ -205,4 +206,26 @@ fn the_free_energy_and_its_slope_are_the_released_ones() {
     // The last bias moves the value only.
     let moved = params.named().iter().filter(|(_, p)| p.grad().defined() && largest(&p.grad()) > 0.0).count();
     assert_eq!(moved, params.named().len() - 1);
+}
+
+#[test]
+fn places_without_a_vertex_change_nothing() {
+    let _no_grad = tch::no_grad_guard();
+    reseed(7, Stream::Init, 0);
+    let config = LegfConfig { hidden_dim: 16, head_dim: 8, num_blocks: 2 };
+    let params = Params::new(Kind::Double, Device::Cpu);
+    let net = Legf::without_graph(params.root(), &config).unwrap();
+    for (_, parameter) in params.named() {
+        let _ = parameter.shallow_clone().g_add_(&(parameter.randn_like() * 0.2));
+    }
+    let path = Tensor::from_slice(&[0i64, 1, 2, 1, 0, 1, 2, 1, 0]).view([1, 3, 3]);
+    let wide = Tensor::full([1, 5, 5], -2, (Kind::Int64, Device::Cpu));
+    wide.narrow(1, 0, 3).narrow(2, 0, 3).copy_(&path);
+
+    let x = Tensor::from_slice(&[1i64, 0, 1, 1, 0]).view([1, 5]);
+    let t = Tensor::from_slice(&[0.4]);
+    let alone = net.forward_on(&x.narrow(1, 0, 3), &t, &path);
+    let among = net.forward_on(&x, &t, &wide);
+    assert!(largest(&(among.narrow(1, 0, 3) - &alone)) < 1e-12);
+    assert!(largest(&alone) > 1e-3 && bool::try_from(among.isfinite().all()).unwrap());
 }

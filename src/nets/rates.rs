@@ -16,6 +16,11 @@ use crate::torch::params::Scope;
 pub trait RateNet: Send {
     /// `x` `[B, D]` i64 in `0 .. S-1`, `t` `[B]` in [0, 1] -> `G` `[B, D, S]`, 0 at a site's own state.
     fn forward(&self, x: &Tensor, t: &Tensor) -> Tensor;
+
+    /// Whether every row has a graph of its own, so that calls must be with all rows of a simulation, in order.
+    fn rows_differ(&self) -> bool {
+        false
+    }
 }
 
 /// What a network may know of the sites.

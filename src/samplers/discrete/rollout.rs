@@ -84,7 +84,8 @@ impl Simulation<'_> {
 
     /// The network's `G`, in pieces that bound its memory.
     fn rates(&self, x: &Tensor, t: &Tensor) -> Tensor {
-        let (rows, piece) = (x.size()[0], piece_rows(self.target.sites(), self.device));
+        let rows = x.size()[0];
+        let piece = if self.net.rows_differ() { rows } else { piece_rows(self.target.sites(), self.device) };
         let part = |from: i64| {
             let count = piece.min(rows - from);
             self.net.forward(&x.narrow(0, from, count), &t.narrow(0, from, count))

@@ -7,6 +7,7 @@ use tch::{Device, Kind, Tensor};
 
 use super::config::Data;
 use crate::bad_input;
+use crate::io::images::read_images;
 use crate::io::tensors::{read_tensors, take};
 use crate::samplers::mcmc::lattice::{KernelConfig, random_state};
 use crate::targets::lattice::{DiscreteTarget, LatticeConfig, gray};
@@ -26,7 +27,12 @@ impl Source {
         Ok(match data {
             Data::Toy { name } => Self::Toy(*name),
             Data::File { path, tensor, threshold, shape } => {
-                let x = take(path, &mut read_tensors(path)?, tensor)?;
+                // Images of `make data` are IDX, which names no tensor.
+                let x = if path.extension().is_some_and(|end| end == "idx3") {
+                    read_images(path)?.pixels.flatten(1, -1)
+                } else {
+                    take(path, &mut read_tensors(path)?, tensor)?
+                };
                 let size = x.size();
                 let sites = shape.map(|[rows, columns]| rows * columns);
                 let fits =
