@@ -207,7 +207,13 @@ pub struct EnergyModelConfig {
 }
 
 pub fn energy_model(config: &EnergyModelConfig, options: Options) -> Result<EnergyTarget> {
-    let (file, name) = (read_weights(&config.path)?, config.path.display());
+    let name = config.path.display();
+    if !config.path.is_file() {
+        return Err(bad_input!(
+            "'target.path' names {name}, which is not there; `ebm train` leaves energy.safetensors"
+        ));
+    }
+    let file = read_weights(&config.path)?;
     let take = |key: &str| file.get(key).map(|tensor| tensor.to_kind(options.0).to_device(options.1));
     if let Some(j) = take("J") {
         if !matches!(j.size().as_slice(), [rows, columns] if rows == columns && *rows > 0) {
