@@ -119,7 +119,9 @@ pub fn kl(p: &Moments, q: &Moments) -> Tensor {
 /// First order of the KL per mode in τ and in the errors, `[D]`, for Gaussians under diag(λ): with p = λ/μ,
 /// β = eps_b/λ and r = (p - 1) τ - eps_a/p,
 ///
-///     v { β²/2 - β (b - β) r / (1 + a μ) }.
+/// ```text
+/// v { β²/2 - β (b - β) r / (1 + a μ) }.
+/// ```
 ///
 /// Theorem 3.1 of arXiv 2505.18276 prints it without the factor v, as a KL of standard deviations in place of variances would
 /// have it; `printed` gives that.

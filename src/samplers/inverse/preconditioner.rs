@@ -79,7 +79,9 @@ impl PreconditionerConfig {
 
 /// The root λ of `κ = 1`, mode by mode: with r = λ/μ, E = e^{-τ}, c = 1 - eps_a,
 ///
-///     a μ (1-E) r² + (1 + a μ E - c (1-E)) r - c E = 0,
+/// ```text
+/// a μ (1-E) r² + (1 + a μ E - c (1-E)) r - c E = 0,
+/// ```
 ///
 /// taken in the form that does not cancel. `mu`, `a`: `[D]`. Not positive where eps_a is 1 or more: no λ gives rate 1.
 pub fn optimal(mu: &Tensor, a: &Tensor, error: &ScoreError) -> Tensor {
