@@ -109,12 +109,7 @@ fn embedded(path: &Path, claim: &serde_json::Value) -> Result<Claim> {
 
 /// "The first method is better than the others" in every metric and setting there is.
 fn read_off(records: &Records, question: &Question) -> Result<Claim> {
-    let methods = records.methods();
-    let method = match &question.method {
-        Some(name) if methods.contains(name) => name.clone(),
-        Some(name) => return Err(bad_input!("--method: no record is of '{name}' (there are: {})", methods.join(", "))),
-        None => methods.first().cloned().unwrap_or_default(),
-    };
+    let (methods, method) = (records.methods(), asked_method(records, question)?);
     let direction = if question.lower_is_better { Direction::Lower } else { Direction::Higher };
     let plain = |name: &String| Method { name: name.clone(), overrides: vec![], tuning: Default::default() };
     let setting = |name: String| Setting {
@@ -125,16 +120,10 @@ fn read_off(records: &Records, question: &Question) -> Result<Claim> {
         verb: None,
         seeds: None,
     };
-    // Scores that all lie in [0, 1] are taken to be meant so.
-    let unit_range = |name: &str| {
-        let values: Vec<f64> = records.observations.iter().filter_map(|r| r.value(name)).collect();
-        (!values.is_empty() && values.iter().all(|v| (0.0..=1.0).contains(v))).then_some((0.0, 1.0))
+    let metric = |name: String| {
+        let range = unit_range(records, &name);
+        Metric { range, name, direction, of: Default::default(), failed: None }
     };
-    let metric =
-        |name: String| Metric { range: unit_range(&name), name, direction, of: Default::default(), failed: None };
-    let all =
-        |key: &str| !records.observations.is_empty() && records.observations.iter().all(|r| r.budget.contains_key(key));
-    let measure = ["target_calls", "score_calls", "wall_s"].into_iter().find(|key| all(key)).unwrap_or("none");
     let numbered = records.observations.iter().any(|r| r.unit.starts_with('#'));
     let claim = Claim {
         id: "read-off-the-records".into(),
@@ -156,7 +145,7 @@ fn read_off(records: &Records, question: &Question) -> Result<Claim> {
         pairing: if numbered { Pairing::None } else { Pairing::Unit },
         crossed: false,
         budget: Budget {
-            measure: measure.into(),
+            measure: measure(records).into(),
             reason: "the records give no cost of every run".into(),
             ..Budget::default()
         },
@@ -170,4 +159,27 @@ fn read_off(records: &Records, question: &Question) -> Result<Claim> {
     };
     claim.validate()?;
     Ok(claim)
+}
+
+/// The method that is asked for, or the first that the records name.
+fn asked_method(records: &Records, question: &Question) -> Result<String> {
+    let methods = records.methods();
+    match &question.method {
+        Some(name) if methods.contains(name) => Ok(name.clone()),
+        Some(name) => Err(bad_input!("--method: no record is of '{name}' (there are: {})", methods.join(", "))),
+        None => Ok(methods.first().cloned().unwrap_or_default()),
+    }
+}
+
+/// Scores that all lie in [0, 1] are taken to be meant so.
+fn unit_range(records: &Records, name: &str) -> Option<(f64, f64)> {
+    let values: Vec<f64> = records.observations.iter().filter_map(|r| r.value(name)).collect();
+    (!values.is_empty() && values.iter().all(|v| (0.0..=1.0).contains(v))).then_some((0.0, 1.0))
+}
+
+/// A cost that every record gives.
+fn measure(records: &Records) -> &'static str {
+    let all =
+        |key: &str| !records.observations.is_empty() && records.observations.iter().all(|r| r.budget.contains_key(key));
+    ["target_calls", "score_calls", "wall_s"].into_iter().find(|key| all(key)).unwrap_or("none")
 }
