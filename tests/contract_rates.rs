@@ -30,6 +30,12 @@ fn networks() -> Vec<(RateNetConfig, Geometry)> {
         (parse(json!({"type": "leconv", "channels": 4, "kernels": [3, 5, 5]})), lattice(4, 2)),
         (parse(json!({"type": "leconv", "channels": 4, "kernels": [3, 3, 5]})), lattice(4, 3)),
         (parse(json!({"type": "leconv", "channels": 3, "kernels": [5]})), lattice(3, 2)),
+        (
+            parse(
+                json!({"type": "leconv", "channels": 4, "kernels": [3, 5, 3], "symmetry": "spin_flip", "global": true}),
+            ),
+            lattice(4, 2),
+        ),
         (parse(json!({"type": "legf", "hidden_dim": 16, "head_dim": 8, "num_blocks": 2})), graph(2)),
         (parse(json!({"type": "legf", "hidden_dim": 16, "head_dim": 8, "num_blocks": 1})), graph(3)),
     ]
@@ -50,6 +56,33 @@ fn violation(net: &dyn RateNet, x: &Tensor, t: &Tensor, states: i64) -> f64 {
         worst = worst.max(largest(&(rates.select(1, site).select(1, state) + back)));
     }
     worst
+}
+
+/// Rates of all flips, `[B, D]`, of convolutions with noisy weights, at random states and at those with all spins turned.
+fn rates_and_turned(config: serde_json::Value) -> [Tensor; 2] {
+    reseed(4, Stream::Init, 0);
+    let params = Params::new(Kind::Double, Device::Cpu);
+    let geometry = Geometry { sites: 16, states: 2, side: Some(4), distances: None };
+    let net = serde_json::from_value::<RateNetConfig>(config).unwrap().build(params.root(), &geometry).unwrap();
+    for (_, parameter) in params.named() {
+        let _guard = tch::no_grad_guard();
+        let _ = parameter.shallow_clone().g_add_(&(parameter.randn_like() * 0.2));
+    }
+    let x = Tensor::randint(2, [6, 16], (Kind::Int64, Device::Cpu));
+    let t = Tensor::linspace(0, 1, 6, (Kind::Float, Device::Cpu));
+    // A site's own state has 0, so the sum is the other's.
+    [x.shallow_clone(), 1 - x].map(|x| net.forward(&x, &t).sum_dim_intlist(2, false, None::<Kind>))
+}
+
+#[test]
+fn spin_flip_convolutions_do_not_tell_up_from_down() {
+    let config =
+        |symmetry| json!({"type": "leconv", "channels": 4, "kernels": [3, 5, 3], "symmetry": symmetry, "global": true});
+    let [rates, turned] = rates_and_turned(config("spin_flip"));
+    assert!(largest(&rates) > 1e-2 && largest(&(&rates - turned)) < 1e-12 * largest(&rates));
+    // The plain ones do, so the comparison can fail.
+    let [rates, turned] = rates_and_turned(config("none"));
+    assert!(largest(&(&rates - turned)) > 1e-3 * largest(&rates));
 }
 
 #[test]
@@ -162,6 +195,7 @@ fn convolutions_give_the_released_rates() {
             channels: number("num_channels"),
             kernels: serde_json::from_str(&file.metadata["kernel_sizes"]).unwrap(),
             padding: Padding::Zeros,
+            ..LeconvConfig::default()
         };
         let side = number("L");
         let geometry = Geometry { sites: side * side, states, side: Some(side), distances: None };

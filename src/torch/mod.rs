@@ -1,5 +1,6 @@
 //! The only room that knows libtorch's gaps: everything here works around something its Rust binding lacks.
 
+mod adam;
 pub mod autograd;
 pub mod device;
 pub mod ema;
@@ -12,3 +13,4 @@ pub mod optim;
 pub mod params;
 pub mod seed;
 pub mod threads;
+mod vector;

@@ -4,6 +4,7 @@ use anyhow::Result;
 use serde::{Deserialize, Serialize};
 use tch::{Kind, Tensor};
 
+use super::adam;
 use crate::bad_input;
 
 /// The update rule. Defaults are PyTorch's.
@@ -192,9 +193,13 @@ impl Optimizer {
 }
 
 fn group_norm(group: &Group) -> f64 {
-    let grads = group.params.iter().map(|(_, p)| p.grad()).filter(|g| g.defined());
-    let norms: Vec<Tensor> = grads.map(|g| g.norm().to_kind(Kind::Double)).collect();
-    if norms.is_empty() { 0.0 } else { Tensor::stack(&norms, 0).norm().double_value(&[]) }
+    let grads: Vec<Tensor> = group.params.iter().map(|(_, p)| p.grad()).filter(|g| g.defined()).collect();
+    let plain: Option<Vec<f64>> = grads.iter().map(adam::square_sum).collect();
+    if let Some(sums) = plain {
+        return sums.iter().sum::<f64>().sqrt();
+    }
+    let norms: Vec<Tensor> = grads.iter().map(|g| g.norm().to_kind(Kind::Double)).collect();
+    Tensor::stack(&norms, 0).norm().double_value(&[])
 }
 
 fn update(rule: Rule, p: &mut Tensor, grad: &Tensor, state: &mut (Tensor, Tensor), rate: f64, t: i64) {
@@ -239,10 +244,15 @@ fn track(c: Moments, grad: &Tensor, (m, v): &mut (Tensor, Tensor)) {
 
 /// Adam's step (Kingma and Ba, algorithm 1).
 fn adaptive(c: Moments, p: &mut Tensor, grad: &Tensor, state: &mut (Tensor, Tensor), rate: f64, t: i64) {
-    track(c, grad, state);
     let (bias1, bias2) = (1.0 - c.beta1.powf(t as f64), 1.0 - c.beta2.powf(t as f64));
-    let denominator = state.1.sqrt() / bias2.sqrt() + c.eps;
-    *p -= &state.0 / denominator * (rate / bias1);
+    let (rate, root_bias2) = (rate / bias1, bias2.sqrt());
+    let step = adam::Step { beta1: c.beta1, beta2: c.beta2, eps: c.eps, rate, root_bias2 };
+    if adam::step(step, p, grad, &state.0, &state.1) {
+        return;
+    }
+    track(c, grad, state);
+    let denominator = state.1.sqrt() / root_bias2 + c.eps;
+    *p -= &state.0 / denominator * rate;
 }
 
 /// RAdam's step (Liu et al., algorithm 2): plain momentum until the variance of the adaptive rate is tractable.

@@ -16,16 +16,26 @@ pub struct Patches {
 }
 
 impl Patches {
-    /// `lattice` `[B, 1 or C, L, L]` in squares of side `kernel`.
-    pub fn new(lattice: &Tensor, kernel: i64) -> Self {
+    /// `lattice` `[B, 1 or C, L, L]` in squares of side `kernel`; `all` `[B, D, 1]` is one more tap.
+    pub fn new(lattice: &Tensor, kernel: i64, all: Option<&Tensor>) -> Self {
         let (b, c, side, _) = lattice.size4().expect("[B, C, L, L]");
         let around = wrap(lattice, kernel / 2);
         let squares = around.unfold(2, kernel, 1).unfold(3, kernel, 1); // [B, C, L, L, k, k]
         let taps = squares.permute([0, 2, 3, 1, 4, 5]).reshape([b, side * side, c, kernel * kernel]);
         let mask = Tensor::ones([kernel * kernel], (taps.kind(), taps.device()));
         let _ = mask.get(kernel * kernel / 2).fill_(0.0);
-        Self { taps: taps * mask }
+        let taps = taps * mask;
+        Self { taps: all.map_or_else(|| taps.shallow_clone(), |all| Tensor::cat(&[&taps, &all.unsqueeze(3)], 3)) }
     }
+}
+
+/// The sum of all other sites over the square root of their number: `[B, C, L, L]` -> `[B, D, C]`.
+pub fn others(lattice: &Tensor) -> Tensor {
+    let sites = lattice.flatten(2, 3); // [B, C, D]
+    let count = sites.size()[2] as f64 - 1.0;
+    // Spins are whole numbers, so their sum less one of them is what the others add up to, to the last bit.
+    let sum = sites.sum_dim_intlist(2, true, None::<Kind>) - &sites;
+    sum.transpose(1, 2) / count.max(1.0).sqrt()
 }
 
 /// The torus cut open with `margin` more rows and columns on every side.
@@ -49,8 +59,9 @@ pub struct Layer {
 }
 
 impl Layer {
-    pub fn new(scope: Scope, channels: i64, kernel: i64) -> Self {
-        let (c, k, options) = (channels, kernel * kernel, (Kind::Float, Device::Cpu));
+    /// `global`: whether there is one tap more than the square's.
+    pub fn new(scope: Scope, channels: i64, kernel: i64, global: bool) -> Self {
+        let (c, k, options) = (channels, kernel * kernel + i64::from(global), (Kind::Float, Device::Cpu));
         let small = |size: &[i64]| Tensor::rand(size, options) * 0.002;
         let time = scope.sub("mlp.mlp");
         let linear = |i: i64, fan_in, out| Linear::new(time.sub(i), fan_in, out, Init::PyTorch);

@@ -31,6 +31,22 @@ pub struct LeconvConfig {
     pub kernels: Vec<i64>,
     /// What the first convolution sees beyond the lattice's edge.
     pub padding: Padding,
+    /// What the rates may not change under.
+    pub symmetry: Symmetry,
+    /// Whether every kernel has one more tap: the sum of all other sites over the square root of their number. Near
+    /// criticality rates depend on the whole lattice, which small kernels do not reach. Not in the authors' code.
+    pub global: bool,
+}
+
+/// A symmetry of the target that the network has by construction.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Symmetry {
+    /// Only shifts of the lattice, as in the authors' code.
+    #[default]
+    None,
+    /// The flip of all spins too: for two states and no field.
+    SpinFlip,
 }
 
 /// Beyond the edge, in the first convolution; all others wrap around.
@@ -46,7 +62,8 @@ pub enum Padding {
 
 impl Default for LeconvConfig {
     fn default() -> Self {
-        Self { channels: 8, kernels: vec![3, 5, 7], padding: Padding::Circular }
+        let (padding, symmetry) = (Padding::default(), Symmetry::default());
+        Self { channels: 8, kernels: vec![3, 5, 7], padding, symmetry, global: false }
     }
 }
 
@@ -79,10 +96,13 @@ pub struct Leconv {
     /// `[C, 1 or C, k, k]`, and the mask of its centre.
     first: Tensor,
     mask: Tensor,
+    /// Weight of the first convolution's further tap, `[C, 1]`.
+    global: Option<Tensor>,
     layers: Vec<Layer>,
     linear: Tensor,
     side: i64,
     padding: Padding,
+    symmetry: Symmetry,
 }
 
 impl Leconv {
@@ -100,6 +120,12 @@ impl Leconv {
                 "'net.kernels.{i}' must be at most {most} on {side} x {side} sites, found {kernel}"
             ));
         }
+        // A sum of embeddings less one of them still knows which, in its last bits.
+        for (key, asked) in [("symmetry", config.symmetry == Symmetry::SpinFlip), ("global", config.global)] {
+            if asked && geometry.states != 2 {
+                return Err(bad_input!("'net.{key}' of leconv needs sites of two states, found {}", geometry.states));
+            }
+        }
         let (scope, c, q, k) = (scope.sub("network"), config.channels, geometry.states, config.kernels[0]);
         let options = (Kind::Float, Device::Cpu);
 
@@ -114,11 +140,14 @@ impl Leconv {
         let first = Init::PyTorch.weight(c, channels * k * k).view([c, channels, k, k]);
         let mask = Tensor::ones([k, k], options);
         let _ = mask.get(k / 2).get(k / 2).fill_(0.0);
-        let layer = |(i, k): (usize, &i64)| Layer::new(scope.sub("convs").sub(i), c, *k);
+        let layer = |(i, k): (usize, &i64)| Layer::new(scope.sub("convs").sub(i), c, *k, config.global);
+        let global =
+            || scope.parameter("initial_global", Init::PyTorch.weight(c, channels * k * k).narrow(1, 0, channels));
         Ok(Self {
             signal,
             first: scope.sub("initial_conv").parameter("weight", first),
             mask: mask.to_kind(scope.kind()).to_device(scope.device()),
+            global: config.global.then(global),
             layers: config.kernels[1..].iter().enumerate().map(layer).collect(),
             linear: match spins {
                 true => scope.parameter("linear", Tensor::randn([c], options) * narrow),
@@ -126,6 +155,7 @@ impl Leconv {
             },
             side,
             padding: config.padding,
+            symmetry: config.symmetry,
         })
     }
 
@@ -155,8 +185,24 @@ impl Leconv {
         };
         let (weight, none) = (&self.first * &self.mask, None::<&Tensor>);
         let h = around.conv2d(&weight, none, [1, 1], [zeros, zeros], [1, 1], 1); // [B, C, L, L]
-        let h = h.flatten(2, 3).transpose(1, 2); // [B, D, C]
-        self.layers.iter().fold(h, |h, layer| layer.forward(&Patches::new(lattice, layer.kernel), t, &h.silu()))
+        let mut h = h.flatten(2, 3).transpose(1, 2); // [B, D, C]
+        let all = self.global.as_ref().map(|_| layer::others(lattice));
+        if let (Some(weight), Some(all)) = (&self.global, &all) {
+            h += (all * (t + 1.0).view([-1, 1, 1])).matmul(&weight.tr());
+        }
+        let next = |h: Tensor, layer: &Layer| {
+            layer.forward(&Patches::new(lattice, layer.kernel, all.as_ref()), t, &self.bend(&h))
+        };
+        self.layers.iter().fold(h, next)
+    }
+
+    /// What shapes the next kernels. Features change sign with all spins; if what shapes the kernels does not, the next
+    /// features do again, and the rate of a flip, features times spin, stays.
+    fn bend(&self, h: &Tensor) -> Tensor {
+        match self.symmetry {
+            Symmetry::None => h.silu(),
+            Symmetry::SpinFlip => h * h.tanh(),
+        }
     }
 }
 

@@ -60,8 +60,8 @@ impl Readout {
         let q = heads(self.query.forward(query)) + &self.positions;
         let k = heads(self.key.forward(sides)) + Tensor::cat(&[&self.positions, &self.positions], 0);
         let v = heads(self.value.forward(sides));
-        let scores = (q / (self.head_dim as f64).sqrt()).matmul(&k.transpose(2, 3)) + &self.mask; // [B, H, D, 2 D]
-        let mixed = scores.softmax(-1, None::<Kind>).matmul(&v); // [B, H, D, K]
+        let mask = Some(&self.mask);
+        let mixed = Tensor::scaled_dot_product_attention(&q, &k, &v, mask, 0.0, false, None, false); // [B, H, D, K]
         self.output.forward(&mixed.transpose(1, 2).reshape(query.size()))
     }
 }

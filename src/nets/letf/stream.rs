@@ -49,10 +49,10 @@ impl Block {
     fn forward(&self, z: &Tensor) -> Tensor {
         let mut y = self.input.forward(z) + self.positions.narrow(0, 0, z.size()[1]);
         for (attention, mlp) in &self.layers {
-            y = &y + attention.forward(&y);
-            y = &y + mlp.forward(&y);
+            y = attention.forward(&y).g_add_(&y);
+            y = mlp.forward(&y).g_add_(&y);
         }
-        y + z
+        y.g_add_(z)
     }
 }
 

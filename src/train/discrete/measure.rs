@@ -11,7 +11,7 @@ use crate::samplers::discrete::Path;
 use crate::samplers::importance::resample::Resampling;
 use crate::targets::lattice::exact::enumeration;
 use crate::targets::lattice::figures::Figures;
-use crate::targets::lattice::{DiscreteTarget, decode, encode};
+use crate::targets::lattice::{DiscreteTarget, LatticeConfig, decode, encode};
 use crate::train::objective::Evaluation;
 
 /// Samples whose discrepancy from others is computed: the cost is their square.
@@ -26,10 +26,10 @@ pub struct Reference {
 }
 
 impl Reference {
-    /// The exact figures of a config's target, where a method exists.
-    pub fn new(config: &DiscreteConfig) -> Result<Self> {
-        let target = config.target.build((Kind::Double, Device::Cpu))?;
-        let figures = exact::figures(&config.target, &*target)?.map(|(_, figures)| figures).unwrap_or_default();
+    /// The exact figures of a law, where a method exists.
+    pub fn new(law: &LatticeConfig) -> Result<Self> {
+        let target = law.build((Kind::Double, Device::Cpu))?;
+        let figures = exact::figures(law, &*target)?.map(|(_, figures)| figures).unwrap_or_default();
         let small = target.pairs().filter(|model| {
             let own = model.sites as i64 == target.sites();
             own && model.states == 2 && enumeration::fits(model.states, model.sites)

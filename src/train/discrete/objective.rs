@@ -61,7 +61,7 @@ pub fn build(config: &DiscreteConfig, device: Device) -> Result<DiscreteObjectiv
     for _ in 1..workers {
         team.add(member()?);
     }
-    let reference = Reference::new(config)?;
+    let reference = Reference::new(&target)?;
     let (buffer, cost) = (Buffer::default(), Cost::default());
     Ok(DiscreteObjective { team, config: config.clone(), device, buffer, step: 0, cost, reference, last: None })
 }
@@ -96,6 +96,7 @@ impl DiscreteObjective {
         for member in &mut self.team.members {
             member.target = open(&target, self.device)?;
         }
+        self.reference = Reference::new(&target)?;
         Ok(())
     }
 
