@@ -273,6 +273,16 @@ fn own_couplings_come_from_an_npz() {
     // beta (0.5 + 0.25 - 1) + 0.3, and beta (-0.5 - 0.25 - 1) - 0.1.
     assert!(largest(&(&found["log_prob"] - Tensor::from_slice(&[-0.2, -3.6]))) < 1e-12);
     assert_eq!(found["log_ratios"].size(), [2, 3, 2]);
+
+    // Fields from the same file come on top.
+    let fields = Tensor::from_slice(&[0.5, 0.0, -0.25]);
+    Tensor::write_npz(&[("J", &matrix), ("h", &fields)], at("own.npz")).unwrap();
+    let with_fields = ["target.fields=h", "--points", "x.safetensors", "--out", "values.safetensors"];
+    discrete(folder.path(), &[&["eval", "own.yaml"], &with_fields[..]].concat(), 0);
+    let found = read_tensors(Path::new(&at("values.safetensors"))).unwrap();
+    assert!(largest(&(&found["log_prob"] - Tensor::from_slice(&[0.05, -3.85]))) < 1e-12);
+    let line = discrete(folder.path(), &["exact", "own.yaml", "target.fields=J"], 2);
+    assert!(line.contains("own.npz: tensor 'J' has shape [3, 3], expected [3]"), "{line}");
 }
 
 #[test]

@@ -38,6 +38,9 @@ pub struct SpinGlassConfig {
     /// Field in nats: one number, or one a site.
     #[serde(default = "no_field")]
     pub field: Broadcast,
+    /// Name of a tensor `[D]` in the file that is added to `field`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub fields: Option<String>,
 }
 
 fn standard_name() -> String {
@@ -60,13 +63,30 @@ pub fn spin_glass(config: &SpinGlassConfig, options: Options) -> Result<PairTarg
         ));
     }
     let sites = found.sites as i64;
-    let field = config.field.resolve("target.field", sites)?;
+    let mut field = config.field.resolve("target.field", sites)?;
+    if let Some(name) = &config.fields {
+        let own = read_fields(&config.path, name, sites)?;
+        field.iter_mut().zip(own).for_each(|(field, own)| *field += own);
+    }
 
     let bias = field.iter().flat_map(|h| [-h, *h]).collect();
     let model = PairModel::new(2, Interaction::Product(SPINS), config.beta, found.bonds, bias)
         .map_err(|error| bad_input!("{}: {error}", config.path.display()))?;
     let side = (sites as f64).sqrt().round() as i64;
     Ok(PairTarget::new(model, SPIN_VALUES.to_vec(), (side * side == sites).then_some((side, side)), options))
+}
+
+/// One finite number a site.
+fn read_fields(path: &Path, name: &str, sites: i64) -> Result<Vec<f64>> {
+    let (file, tensor) = (path.display(), take(path, &mut read_tensors(path)?, name)?);
+    if tensor.size() != [sites] {
+        return Err(bad_input!("{file}: tensor '{name}' has shape {:?}, expected [{sites}]", tensor.size()));
+    }
+    let fields = numbers(&tensor);
+    match fields.iter().find(|field| !field.is_finite()) {
+        Some(strange) => Err(bad_input!("{file}: tensor '{name}' holds {strange}, expected finite numbers")),
+        None => Ok(fields),
+    }
 }
 
 /// Couplings as a file has them.
