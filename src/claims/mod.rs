@@ -21,6 +21,7 @@ pub mod run;
 pub mod stats;
 pub mod test;
 pub mod values;
+pub mod verbs;
 
 pub use claim::Claim;
 pub use record::{Record, Records};
