@@ -1,8 +1,7 @@
 //! Design flaws that can be seen before anything runs.
 
-use std::collections::BTreeMap;
-
 use super::claim::{Assertion, Claim, Method, Of, Quantifier, TestKind};
+use super::quotes;
 use super::stats::power::{detectable, power, sample_size};
 use super::test::{beyond, planned_level};
 
@@ -24,7 +23,7 @@ pub fn lint(claim: &Claim) -> Vec<Finding> {
     seeds(claim, &mut findings);
     size(claim, &mut findings);
     measures(claim, &mut findings);
-    quotes(claim, &mut findings);
+    findings.extend(quotes::missing(claim).into_iter().map(|text| Finding { flaw: true, text }));
     findings.sort_by_key(|finding| !finding.flaw);
     findings
 }
@@ -209,26 +208,6 @@ fn measures(claim: &Claim, findings: &mut Vec<Finding>) {
     }
 }
 
-/// Stated figures must stand where the claim says that they do.
-fn quotes(claim: &Claim, findings: &mut Vec<Finding>) {
-    let Assertion::Figures { figures } = &claim.assertion else { return };
-    let mut texts: BTreeMap<&str, Option<String>> = BTreeMap::new();
-    for figure in figures.iter().filter(|figure| !figure.quote.is_empty()) {
-        let file = figure.file();
-        let text = texts.entry(file).or_insert_with(|| std::fs::read_to_string(file).ok());
-        match text {
-            Some(text) if spaced(text).contains(&spaced(&figure.quote)) => {}
-            Some(_) => flaw(findings, format!("{}: {file} does not say '{}'", figure.name, figure.quote)),
-            None => flaw(findings, format!("{}: '{file}', which states it, cannot be read from here", figure.name)),
-        }
-    }
-}
-
-/// Words with one space between them, however lines are broken.
-pub fn spaced(text: &str) -> String {
-    text.split_whitespace().collect::<Vec<_>>().join(" ")
-}
-
 #[cfg(test)]
 mod tests {
     use super::super::claim::tests::{SMALL, parse};
@@ -242,23 +221,6 @@ mod tests {
     fn a_fair_design_has_no_flaw_and_gets_advice() {
         assert_eq!(flaws(SMALL), Vec::<String>::new());
         assert!(lint(&parse(SMALL).unwrap()).iter().any(|f| f.text.contains("deviations of a paired difference")));
-    }
-
-    #[test]
-    fn figures_must_stand_where_they_are_said_to() {
-        let file = tempfile::NamedTempFile::new().unwrap();
-        std::fs::write(file.path(), "The error is\n0.5 in all.").unwrap();
-        let figure = |quote: &str, stated: &str| {
-            let figure = format!(
-                "{{name: f, setting: one, metric: m, expected: 1, tolerance: 0, stated: \"{stated}\", quote: {quote}}}"
-            );
-            let assertion = format!("assertion: {{type: figures, figures: [{figure}]}}");
-            flaws(&SMALL.replace("assertion: {type: superiority, quantifier: all}", &assertion))
-        };
-        let stated = format!("{}, a section", file.path().display());
-        assert_eq!(figure("error is 0.5", &stated), Vec::<String>::new());
-        assert!(figure("error is 0.6", &stated)[0].contains("does not say 'error is 0.6'"));
-        assert!(figure("error is 0.5", "no/such/file.md")[0].contains("cannot be read"));
     }
 
     #[test]

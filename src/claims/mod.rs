@@ -13,6 +13,7 @@ mod markdown;
 pub mod open;
 pub mod overall;
 mod pictures;
+pub mod quotes;
 pub mod rates;
 pub mod read;
 pub mod record;

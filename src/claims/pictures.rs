@@ -13,6 +13,8 @@ use crate::log::table::figure as number;
 const LINES: usize = 40;
 /// Settings whose advantages differ by more than this factor in size share no axis.
 const SCALES: f64 = 10.0;
+/// Differences that should be small are drawn as far as this many margins.
+const MARGINS: f64 = 12.0;
 /// Departures of figures are drawn as far as this many times what is allowed.
 const DEPARTURES: f64 = 3.0;
 
@@ -107,8 +109,17 @@ fn effects(report: &Report) -> Option<Forest> {
         Assertion::Equivalence { delta, .. } => references = vec![-delta, delta],
         _ => {}
     }
-    let unit = if scatter { "in units of its scatter" } else { "to the right: better" };
+    let widest = tests.iter().filter_map(|test| test.ci_low.zip(test.ci_high));
+    let widest = widest.fold(0.0, |widest: f64, (low, high)| widest.max(low.abs()).max(high.abs()));
+    let (unit, limit) = match report.claim.assertion {
+        Assertion::Equivalence { delta, .. } if widest > MARGINS * delta => {
+            ("better to the right; cut off at the frame", Some(MARGINS * delta))
+        }
+        _ if scatter => ("in units of its scatter", None),
+        _ => ("better to the right", None),
+    };
     let x = Axis::linear(format!("advantage of {} ({unit})", report.claim.method.name));
+    let x = limit.map_or(x.clone(), |limit| x.within(-limit, limit));
     let title = format!("{}: {}", report.claim.id, report.verdict.word());
     Some(Forest { title, x, intervals: tests.iter().map(line).collect(), references })
 }

@@ -1,7 +1,7 @@
 //! The tables of a report, each with a line on how to read it.
 
 use super::list;
-use super::words::number;
+use super::words::{number, percent};
 use crate::claims::claim::{Assertion, Figure, Relation};
 use crate::claims::report::Report;
 use crate::claims::test::Test;
@@ -51,7 +51,7 @@ fn interval(test: &Test) -> String {
 /// What the columns are.
 fn reading(report: &Report, exact: bool) -> String {
     let (claim, method) = (&report.claim, &report.claim.method.name);
-    let level = figure(claim.level() * 100.0, 3);
+    let level = percent(claim.level());
     let mut lines = match &claim.assertion {
         Assertion::Rate(_) => vec![
             "The slope is that of the fitted line, log metric against log x: the power. p is two-sided, of the slope being the \
@@ -61,7 +61,7 @@ fn reading(report: &Report, exact: bool) -> String {
         _ => vec![format!("The effect is the mean advantage of {method}, in the metric's unit; positive speaks for it.")],
     };
     if !exact {
-        lines.push(format!("Were all of it repeated, {level} of 100 such intervals would hold the true value."));
+        lines.push(format!("Were all of it repeated, {level} of such intervals would hold the true value."));
     }
     match &claim.assertion {
         _ if exact => {}
@@ -133,9 +133,9 @@ pub fn detectable(report: &Report) -> String {
     }
     format!(
         "With the number of {}s and the scatter (standard deviation) found here, an advantage must be this large to be seen with \
-         a chance of {} %:\n\n{}",
+         a chance of {}:\n\n{}",
         report.claim.unit,
-        figure(report.claim.planning.power * 100.0, 3),
+        percent(report.claim.planning.power),
         table.to_markdown().trim_end()
     )
 }

@@ -57,15 +57,18 @@ pub fn outcome(report: &Report) -> String {
     let mut cells: Vec<&Test> = report.tests.iter().filter(single).filter(of_claim).collect();
     cells.sort_by(|a, b| a.effect.unwrap_or(f64::NAN).total_cmp(&b.effect.unwrap_or(f64::NAN)));
     match &claim.assertion {
-        Assertion::Figures { figures } => {
+        Assertion::Figures { .. } => {
             let held = report.reasons.first().map_or("", String::as_str);
-            let runs = report.fairness.spent.iter().map(|s| s.runs).sum::<usize>();
-            format!("{held}; {} figures were measured in {runs} runs.", figures.len())
+            format!("{held}, measured in {} runs.", report.fairness.spent.iter().map(|s| s.runs).sum::<usize>())
         }
         Assertion::Rate(_) => slopes(report),
         _ if cells.is_empty() => "Nothing could be compared.".into(),
         Assertion::Equivalence { delta, .. } => equivalence(claim, &cells, *delta),
-        Assertion::Superiority { .. } => superiority(claim, &cells),
+        Assertion::Superiority { .. } => {
+            let means = report.tests.iter().filter(|test| test.kind == "average" && test.decides);
+            let means: Vec<String> = means.map(|test| format!(" What decides is {}.", ahead_by(test))).collect();
+            superiority(claim, &cells) + &means.concat()
+        }
     }
 }
 
@@ -94,21 +97,27 @@ fn ahead_by(test: &Test) -> String {
 
 fn interval(test: &Test) -> Option<String> {
     let (low, high) = test.ci_low.zip(test.ci_high).filter(|(low, high)| low < high)?;
-    let level = figure(test.ci_level * 100.0, 3);
-    Some(format!("{level} % interval {} to {}", figure(low, 3), figure(high, 3)))
+    let level = percent(test.ci_level);
+    Some(format!("{level} interval {} to {}", figure(low, 3), figure(high, 3)))
+}
+
+/// `95 %`.
+pub fn percent(share: f64) -> String {
+    let text = format!("{:.1}", share * 100.0);
+    format!("{} %", text.trim_end_matches(".0"))
 }
 
 fn equivalence(claim: &Claim, cells: &[&Test], delta: f64) -> String {
     let within = cells.iter().filter(|test| test.outcome.starts_with("within")).count();
     let outside = cells.iter().filter(|test| test.outcome.starts_with("outside")).count();
-    let ends = |test: Option<&&Test>| test.map_or(String::new(), |test| ahead_by(test));
+    let end = |test: Option<&&Test>| test.map_or(String::new(), |test| ahead_by(test));
     format!(
-        "Of {} comparisons {within} are surely within ±{delta} and {outside} surely outside. {} does worst in {} and best in {}; \
-         positive figures speak for it.",
+        "Of {} comparisons {within} are surely within ±{delta} and {outside} surely outside. The differences run from that of {} to \
+         that of {}; positive ones speak for {}.",
         cells.len(),
-        claim.method.name,
-        ends(cells.first()),
-        ends(cells.last())
+        end(cells.first()),
+        end(cells.last()),
+        claim.method.name
     )
 }
 
@@ -129,10 +138,10 @@ pub fn number(value: Option<f64>) -> String {
 /// How often the rules err.
 pub fn error_rates(claim: &Claim) -> Option<String> {
     let noisy = matches!(claim.assertion, Assertion::Superiority { .. } | Assertion::Equivalence { .. });
-    let half = figure(claim.alpha * 50.0, 3);
+    let half = percent(claim.alpha / 2.0);
     (noisy && claim.unit != "exact").then(|| {
         format!(
-            "Rules of this kind call a single comparison that lies at its border wrongly supported in {half} % of experiments, \
+            "Rules of this kind call a single comparison that lies at its border wrongly supported in {half} of experiments, \
              and wrongly refuted in as many."
         )
     })

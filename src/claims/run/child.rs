@@ -48,7 +48,7 @@ pub fn resolved(job: &Job) -> Result<String> {
     let output =
         command(job)?.arg("--dry-run").output().with_context(|| format!("{} cannot be started", job.binary))?;
     if !output.status.success() {
-        let said = last_line(&String::from_utf8_lossy(&output.stderr));
+        let said = last_words(&String::from_utf8_lossy(&output.stderr));
         return Err(bad_input!("{}: {} {}: {said}", job.line(), job.binary, job.verb));
     }
     String::from_utf8(output.stdout).map_err(|_| anyhow!("{}: --dry-run printed no text", job.binary))
@@ -82,7 +82,7 @@ pub fn make(job: &Job, place: &Place) -> Result<Outcome> {
     let (started, clock, cpu) =
         (SystemTime::now().duration_since(UNIX_EPOCH)?.as_secs(), Instant::now(), children_cpu_s());
     let (status, late) = wait(command.spawn().with_context(|| format!("{} cannot be started", job.binary))?, job)?;
-    let error = last_line(&fs::read_to_string(&said).unwrap_or_default());
+    let error = last_words(&fs::read_to_string(&said).unwrap_or_default());
     match status.code() {
         Some(INTERRUPTED) => return Err(Interrupted(format!("{}: {error}", job.line())).into()),
         Some(WRONG_INPUT) => return Err(bad_input!("{}: {error}", job.line())),
@@ -146,7 +146,9 @@ fn prepare(run: &Path, verb: &str) -> Result<bool> {
     Ok(false)
 }
 
-fn last_line(text: &str) -> String {
-    let line = text.lines().map(str::trim).rfind(|line| !line.is_empty()).unwrap_or("it said nothing");
-    line.trim_start_matches("error: ").to_string()
+/// The error, or else the last line.
+fn last_words(text: &str) -> String {
+    let lines = || text.lines().map(str::trim).filter(|line| !line.is_empty());
+    let error = lines().rfind(|line| line.starts_with("error: ")).or_else(|| lines().next_back());
+    error.unwrap_or("it said nothing").trim_start_matches("error: ").to_string()
 }
