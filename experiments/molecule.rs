@@ -5,13 +5,14 @@ use std::process::ExitCode;
 
 use anyhow::Result;
 use clap::{Args, Parser, Subcommand};
-use sampler::config::{check, cli};
+use sampler::config::{self, cli};
 use sampler::log::table::Table;
 use sampler::targets::molecule;
 use sampler::targets::molecule::features::{l_fraction, torsions};
 use sampler::targets::molecule::force_field::ForceField;
 use sampler::torch::{device, threads};
 use sampler::train::molecule::bench::{self, MOLECULES, Protocol};
+use sampler::train::molecule::check::{self, CheckArgs};
 use sampler::train::molecule::openmm::OpenMm;
 use sampler::train::molecule::reference::condense;
 use tch::{Device, Kind};
@@ -22,6 +23,7 @@ use tch::{Device, Kind};
 #[derive(Parser)]
 #[command(after_help = "Examples:
   molecule info assets/molecules/CAVQ_amber14_obc1/system.xml assets/molecules/CAVQ_amber14_obc1/topology.pdb
+  molecule check
   molecule bench
   molecule bench --json --threads 2 --precision f64
   MOLECULE_PYTHON=~/openmm/bin/python molecule bench
@@ -36,6 +38,8 @@ struct Cli {
 enum Verb {
     /// Atoms, forces, energies and torsions of the PDB file's conformation
     Info { system: PathBuf, topology: PathBuf },
+    /// How far energies and forces are from OpenMM's values that ship
+    Check(CheckArgs),
     /// CPU milliseconds for energies and forces of 1000 conformations; beside OpenMM's, measured in the same run, where
     /// python3 (or the interpreter that MOLECULE_PYTHON names) imports openmm
     Bench(BenchArgs),
@@ -87,6 +91,7 @@ fn main() -> ExitCode {
     let arguments = Cli::parse();
     cli::run(move || match &arguments.verb {
         Verb::Info { system, topology } => info(system, topology),
+        Verb::Check(args) => check::check(args),
         Verb::Bench(args) => time_energies(args),
         Verb::Reference { samples, topology, frames, out } => {
             let condensed = condense(samples, topology, *frames, out)?;
@@ -97,10 +102,10 @@ fn main() -> ExitCode {
 }
 
 fn time_energies(args: &BenchArgs) -> Result<()> {
-    check::at_least("--batch", args.batch, 1)?;
-    check::at_least("--repeat", args.repeat, 1)?;
-    check::at_least("--threads", args.threads, 1)?;
-    check::one_of("--precision", &args.precision, &["f32", "f64"])?;
+    config::check::at_least("--batch", args.batch, 1)?;
+    config::check::at_least("--repeat", args.repeat, 1)?;
+    config::check::at_least("--threads", args.threads, 1)?;
+    config::check::one_of("--precision", &args.precision, &["f32", "f64"])?;
     threads::configure(Some(args.threads));
     let kind = if args.precision == "f32" { Kind::Float } else { Kind::Double };
     let options = (kind, device::select(&args.device)?.0);

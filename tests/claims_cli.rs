@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
 use assert_cmd::cargo::CommandCargoExt;
+use sampler::claims::quotes::spaced;
 use serde_json::Value;
 
 const ROOT: &str = env!("CARGO_MANIFEST_DIR");
@@ -184,6 +185,78 @@ fn ratings_are_imported_and_judged() {
     assert!(said.contains("16 records; 1 raters failed"), "{said}");
     let said = run(&["verdict", &records, "--method", "new", "--out", &out, "--require", "supported"], 0);
     assert!(said.contains("1 of 1 tests support it"), "{said}");
+}
+
+const PRINTED: &str = "
+id: printed
+text: a step with one product costs more than one without, and two more than one
+source: a test
+assertion:
+  type: figures
+  figures:
+    - {name: one, setting: bench, metric: ratio, row: {integrator: local_linearization_series1}, expected: 1, tolerance: 0, relation: at_least}
+    - {name: Euler over one, setting: bench, metric: ms_per_step, row: {integrator: euler}, reference: 1e9, expected: 1, tolerance: 0, relation: at_least}
+    - {name: CPU, setting: bench, metric: cpu_s, expected: 0.001, tolerance: 0, relation: at_least}
+    - {name: molecules, setting: molecules, metric: molecules, expected: 16, tolerance: 0}
+metrics: [{name: ratio}]
+method: {name: this repository}
+settings:
+  - {name: bench, binary: score, command: [bench, --json, --particles, '2', --repeats, '1', --threads, '1'], seeds: [0]}
+  - {name: molecules, binary: molecule, command: [check, --json], seeds: [0]}
+budget: {measure: none, reason: nothing is compared}
+evaluation_seeds: [0]
+run: {binary: score, verb: exact}
+";
+
+#[test]
+fn what_a_command_prints_is_a_run_and_another_build_makes_it_anew() {
+    let folder = tempfile::tempdir().unwrap();
+    let (file, runs) = (path(&folder, "printed.yaml"), path(&folder, "runs"));
+    std::fs::write(&file, PRINTED).unwrap();
+    let said = run(&["check", &file, "--runs", &runs, "--this-binary", "--require", "supported"], 0);
+    assert!(said.contains("4 of 4 figures hold"), "{said}");
+    let said = run(&["check", &file, "--runs", &runs, "--this-binary"], 0);
+    assert!(said.contains("all 2 runs are there already"), "{said}");
+    // Without the option runs are known by what they are alone, so these are others.
+    let said = run(&["check", &file, "--runs", &runs], 0);
+    assert!(!said.contains("there already"), "{said}");
+    let report = json(&only_folder(&Path::new(&runs).join("printed")).join("report.json"));
+    assert_eq!(report["tests"][0]["metric"], "ratio [integrator=local_linearization_series1]");
+    assert!(report["runs"]["binary_sha256"].as_array().unwrap().len() == 2);
+
+    for (from, to, part) in [
+        ("{integrator: euler}", "{threads: 1}", "7 of 7 rows fit 'ms_per_step [threads=1]'"),
+        ("metric: molecules,", "metric: atoms,", "has no 'atoms'"),
+        ("[check, --json]", "[check]", "printed no JSON"),
+        ("[check, --json]", "[check, --jsn]", "--jsn"),
+        ("reference: 1e9", "reference: -1", "assertion.figures.reference"),
+    ] {
+        std::fs::write(&file, PRINTED.replace(from, to)).unwrap();
+        let said = run(&["check", &file, "--runs", &runs], 2);
+        assert!(said.contains(part), "{part}: {said}");
+    }
+}
+
+/// Rows of README's tables that state figures are quoted by a claim, whose lint finds every quote in README.
+#[test]
+fn every_row_of_figures_in_readme_is_claimed() {
+    let claims = ["readme", "readme_long"].map(|id| {
+        let file = Path::new(ROOT).join(format!("configs/claims/{id}.yaml"));
+        sampler::claims::open::load_claim(&file).unwrap()
+    });
+    let figures = claims.iter().flat_map(|claim| match &claim.assertion {
+        sampler::claims::claim::Assertion::Figures { figures } => figures.as_slice(),
+        _ => panic!("{} states no figures", claim.id),
+    });
+    let quotes: Vec<String> = figures.map(|figure| spaced(&figure.quote)).collect();
+    let readme = std::fs::read_to_string(Path::new(ROOT).join("README.md")).unwrap();
+    let number = |cell: &str| cell.trim().trim_start_matches('-').starts_with(char::is_numeric);
+    let states = |row: &&str| row.starts_with('|') && row.split('|').skip(2).any(number);
+    let rows: Vec<String> = readme.lines().filter(states).map(spaced).collect();
+    assert!(rows.len() > 15, "{rows:?}");
+    for row in rows {
+        assert!(quotes.contains(&row), "no claim in configs/claims/ holds this row of README: {row}");
+    }
 }
 
 #[test]

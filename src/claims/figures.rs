@@ -5,6 +5,7 @@ use super::judge::Verdict;
 use super::record::{Records, Split};
 use super::stats::paired::Paired;
 use super::test::{Test, known};
+use crate::log::table::figure as significant;
 
 /// One row a figure: measured, stated, and whether it still holds.
 pub fn figures(claim: &Claim, figures: &[Figure], records: &Records) -> (Vec<Test>, Verdict, Vec<String>) {
@@ -22,7 +23,8 @@ pub fn figures(claim: &Claim, figures: &[Figure], records: &Records) -> (Vec<Tes
 
 fn row(claim: &Claim, figure: &Figure, records: &Records) -> (Test, Verdict, String) {
     let of: Vec<_> = records.of(&claim.method.name, &figure.setting, Split::Evaluation).collect();
-    let values: Option<Vec<f64>> = of.iter().map(|record| record.value(&figure.metric)).collect();
+    let values: Option<Vec<f64>> =
+        of.iter().map(|record| record.value(&figure.key()).map(|value| figure.of(value))).collect();
     let setting = claim.settings.iter().find(|s| s.name == figure.setting);
     let planned = setting.and_then(|s| s.seeds.as_ref()).unwrap_or(&claim.evaluation_seeds).len();
     let paired = values.as_deref().filter(|v| !v.is_empty() && v.len() >= planned).map(Paired::of);
@@ -35,7 +37,7 @@ fn row(claim: &Claim, figure: &Figure, records: &Records) -> (Test, Verdict, Str
         name: figure.name.clone(),
         kind: "figure".into(),
         test: "distance from the stated figure".into(),
-        metric: figure.metric.clone(),
+        metric: figure.key(),
         setting: figure.setting.clone(),
         method: claim.method.name.clone(),
         n: of.len(),
@@ -55,14 +57,18 @@ fn row(claim: &Claim, figure: &Figure, records: &Records) -> (Test, Verdict, Str
 }
 
 fn compare(figure: &Figure, found: f64) -> (Verdict, String) {
-    let (departure, allowed) = (found - figure.expected, figure.tolerance);
-    let (holds, sign) = match figure.relation {
-        Relation::Equal => (departure.abs() <= allowed, "±"),
-        Relation::AtLeast => (departure >= -allowed, "at least, less"),
-        Relation::AtMost => (departure <= allowed, "at most, plus"),
+    let sign = match figure.relation {
+        Relation::Equal => "±",
+        Relation::AtLeast => "at least, less",
+        Relation::AtMost => "at most, plus",
     };
-    let verdict = if holds { Verdict::Supported } else { Verdict::Refuted };
-    (verdict, format!("found {found:.6}, stated {} ({sign} {allowed})", figure.expected))
+    let verdict = if figure.holds(found) { Verdict::Supported } else { Verdict::Refuted };
+    (verdict, format!("found {}, stated {} ({sign} {})", plain(found), plain(figure.expected), figure.tolerance))
+}
+
+/// Whole numbers as they are, others to six digits.
+fn plain(value: f64) -> String {
+    if value.fract() == 0.0 && value.abs() < 1e12 { format!("{value}") } else { significant(value, 6) }
 }
 
 #[cfg(test)]
@@ -75,6 +81,9 @@ mod tests {
             name: "f".into(),
             setting: "s".into(),
             metric: "m".into(),
+            row: Default::default(),
+            reference: None,
+            quote: String::new(),
             expected: 2.0,
             tolerance: 0.1,
             relation,

@@ -197,9 +197,9 @@ fn every(claim: &Claim, names: &[String], meanings: &[Meaning]) -> Ruling {
         let below = |p: &[f64]| p.iter().filter(|p| **p < claim.alpha).count();
         let (raw, after) = (below(&p), below(&holm(&p)));
         reasons.push(format!("{raw} of {total} have p < {}, {after} after Holm's correction", claim.alpha));
-        let verb = if largest < claim.alpha { "is rejected" } else { "is not rejected" };
+        let verb = if largest < claim.alpha { "is" } else { "is not" };
         reasons.push(format!(
-            "intersection-union: the largest p is {largest:.4}, so that \"not everywhere\" {verb} at {}",
+            "all of them have to hold, so that the largest p decides (intersection-union): {largest:.4}, which {verb} below {}",
             claim.alpha
         ));
     }

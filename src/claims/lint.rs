@@ -1,6 +1,7 @@
 //! Design flaws that can be seen before anything runs.
 
 use super::claim::{Assertion, Claim, Method, Of, Quantifier, TestKind};
+use super::quotes;
 use super::stats::power::{detectable, power, sample_size};
 use super::test::{beyond, planned_level};
 
@@ -22,6 +23,7 @@ pub fn lint(claim: &Claim) -> Vec<Finding> {
     seeds(claim, &mut findings);
     size(claim, &mut findings);
     measures(claim, &mut findings);
+    findings.extend(quotes::missing(claim).into_iter().map(|text| Finding { flaw: true, text }));
     findings.sort_by_key(|finding| !finding.flaw);
     findings
 }

@@ -13,6 +13,7 @@ mod markdown;
 pub mod open;
 pub mod overall;
 mod pictures;
+pub mod quotes;
 pub mod rates;
 pub mod read;
 pub mod record;
@@ -21,6 +22,7 @@ pub mod run;
 pub mod stats;
 pub mod test;
 pub mod values;
+pub mod verbs;
 
 pub use claim::Claim;
 pub use record::{Record, Records};

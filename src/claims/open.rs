@@ -118,6 +118,7 @@ fn read_off(records: &Records, question: &Question) -> Result<Claim> {
         overrides: vec![],
         binary: None,
         verb: None,
+        command: None,
         seeds: None,
     };
     let metric = |name: String| {

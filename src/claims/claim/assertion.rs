@@ -1,6 +1,9 @@
 //! What a claim may assert.
 
+use std::collections::BTreeMap;
+
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
 
 /// What is asserted.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -44,16 +47,57 @@ pub struct Figure {
     pub name: String,
     pub setting: String,
     pub metric: String,
+    /// Which row of a table the metric is read from: values that this row alone has, such as `{target: funnel_d10}`.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub row: BTreeMap<String, Value>,
+    /// A cost measured elsewhere. The figure is then this cost over the metric: how many times less is spent here.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reference: Option<f64>,
     pub expected: f64,
-    /// Allowed distance, in the metric's unit.
+    /// Allowed distance, in the unit of `expected`.
     pub tolerance: f64,
     #[serde(default)]
     pub relation: Relation,
-    /// Where it stands, and the commit that it was measured at.
+    /// The file that it stands in, then where in it; and the commit that it was measured at.
     #[serde(default)]
     pub stated: String,
+    /// Words of that file which state it. Lint looks for them there.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub quote: String,
     #[serde(default)]
     pub commit: String,
+}
+
+impl Figure {
+    /// Its name among a record's metrics: the metric, with the row that it is read from.
+    pub fn key(&self) -> String {
+        if self.row.is_empty() {
+            return self.metric.clone();
+        }
+        let text = |value: &Value| value.as_str().map_or(value.to_string(), str::to_string);
+        let row: Vec<String> = self.row.iter().map(|(key, value)| format!("{key}={}", text(value))).collect();
+        format!("{} [{}]", self.metric, row.join(", "))
+    }
+
+    /// The file that states it.
+    pub fn file(&self) -> &str {
+        self.stated.split(',').next().unwrap_or_default().trim()
+    }
+
+    /// Whether a found value is within what is allowed.
+    pub fn holds(&self, found: f64) -> bool {
+        let departure = found - self.expected;
+        match self.relation {
+            Relation::Equal => departure.abs() <= self.tolerance,
+            Relation::AtLeast => departure >= -self.tolerance,
+            Relation::AtMost => departure <= self.tolerance,
+        }
+    }
+
+    /// What is compared with `expected`, of a measured metric.
+    pub fn of(&self, metric: f64) -> f64 {
+        self.reference.map_or(metric, |reference| reference / metric)
+    }
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]

@@ -83,6 +83,10 @@ pub struct Setting {
     pub binary: Option<String>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub verb: Option<String>,
+    /// In place of verb, config and overrides: all arguments of a binary that prints JSON, or writes summary.json into
+    /// `{out}`. `{seed}` stands for the seed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub command: Option<Vec<String>>,
     /// In place of the claim's evaluation seeds.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub seeds: Option<Vec<u64>>,

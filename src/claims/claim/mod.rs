@@ -125,6 +125,7 @@ impl Claim {
                 let names: Vec<&str> = self.settings.iter().map(|s| s.name.as_str()).collect();
                 figures.iter().try_for_each(|figure| {
                     check::non_negative("assertion.figures.tolerance", figure.tolerance)?;
+                    figure.reference.map_or(Ok(()), |r| check::positive("assertion.figures.reference", r))?;
                     check::one_of("assertion.figures.setting", &figure.setting, &names)
                 })
             }

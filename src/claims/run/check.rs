@@ -1,5 +1,6 @@
 //! Checking claims: register, run what is missing, gather, judge.
 
+use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::time::{Instant, SystemTime, UNIX_EPOCH};
@@ -24,6 +25,8 @@ pub struct Options {
     pub root: PathBuf,
     /// This process makes every `count`-th run, beginning with `index`, and judges nothing while others are missing.
     pub share: Option<(usize, usize)>,
+    /// Count only runs made by the binaries as they are now.
+    pub this_binary: bool,
     /// List the runs and stop.
     pub dry_run: bool,
 }
@@ -104,10 +107,11 @@ fn waiting(terminal: &mut Terminal, left: usize, phase: &str) -> Option<Written>
 fn phase(case: &Case, jobs: &[Job], options: &Options, terminal: &mut Terminal, name: &str) -> Result<Phase> {
     let pool = options.root.join("pool");
     let mut phase = Phase { records: Vec::new(), left: 0 };
-    let (clock, mut made) = (Instant::now(), 0usize);
+    let (clock, mut made, mut hashes) = (Instant::now(), 0usize, BTreeMap::new());
     terminal.start(0, jobs.len() as u64);
     for (i, job) in jobs.iter().enumerate() {
-        let place = Place::of(&pool, job, &child::resolved(job)?);
+        let binary = if options.this_binary { Some(hash_of(job, &mut hashes)?) } else { None };
+        let place = Place::of(&pool, job, &child::resolved(job)?, binary.as_deref());
         let mut outcome = place.outcome()?;
         let count = format!("{name} {}/{}", i + 1, jobs.len());
         if options.dry_run {
@@ -141,6 +145,16 @@ fn phase(case: &Case, jobs: &[Job], options: &Options, terminal: &mut Terminal, 
         terminal.line(&format!("{name}: all {} runs are there already", jobs.len()));
     }
     Ok(phase)
+}
+
+/// The hash of a job's binary, read once a binary.
+fn hash_of(job: &Job, known: &mut BTreeMap<String, String>) -> Result<String> {
+    if let Some(hash) = known.get(&job.binary) {
+        return Ok(hash.clone());
+    }
+    let hash = child::binary_sha256(job)?;
+    known.insert(job.binary.clone(), hash.clone());
+    Ok(hash)
 }
 
 /// Copies what others need to recompute the verdict, and the report, to `folder`.

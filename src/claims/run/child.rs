@@ -2,16 +2,18 @@
 
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
+use std::process::{Child, Command, ExitStatus, Stdio};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use anyhow::{Context, Result, anyhow};
 
 use super::plan::Job;
 use super::pool::{Outcome, Place};
+use super::printed;
 use crate::bad_input;
 use crate::claims::record::DONE;
 use crate::config::cli::Interrupted;
+use crate::io::environment::sha256;
 
 /// Exit statuses of this project's binaries.
 const WRONG_INPUT: i32 = 2;
@@ -27,51 +29,60 @@ fn binary(name: &str) -> Result<PathBuf> {
     Ok(path)
 }
 
+/// The run as a command, without the folder that it writes to.
 fn command(job: &Job) -> Result<Command> {
     let mut command = Command::new(binary(&job.binary)?);
-    command.arg(&job.verb).arg(&job.config).args(&job.overrides);
-    command.arg(format!("--seed={}", job.seed)).args(&job.arguments).stdin(Stdio::null());
+    command.stdin(Stdio::null());
+    if job.command.is_none() {
+        command.arg(&job.verb).arg(&job.config).args(&job.overrides);
+        command.arg(format!("--seed={}", job.seed)).args(&job.arguments);
+    }
     Ok(command)
 }
 
-/// The run's resolved config, by `--dry-run`. What is wrong with it is wrong with the claim.
+/// The run's resolved config, by `--dry-run`; of a command its arguments. What is wrong with it is wrong with the claim.
 pub fn resolved(job: &Job) -> Result<String> {
+    if let Some(arguments) = &job.command {
+        return Ok(serde_json::to_string(arguments)?);
+    }
     let output =
         command(job)?.arg("--dry-run").output().with_context(|| format!("{} cannot be started", job.binary))?;
     if !output.status.success() {
-        let said = last_line(&String::from_utf8_lossy(&output.stderr));
+        let said = last_words(&String::from_utf8_lossy(&output.stderr));
         return Err(bad_input!("{}: {} {}: {said}", job.line(), job.binary, job.verb));
     }
     String::from_utf8(output.stdout).map_err(|_| anyhow!("{}: --dry-run printed no text", job.binary))
 }
 
+/// SHA-256 of the binary that a run would use.
+pub fn binary_sha256(job: &Job) -> Result<String> {
+    let path = binary(&job.binary)?;
+    sha256(&path).with_context(|| format!("{} cannot be read", path.display()))
+}
+
 /// Makes the run in its place. A failure is an outcome; only an interruption, or an input that the run refuses, is an
 /// error.
 pub fn make(job: &Job, place: &Place) -> Result<Outcome> {
-    let (run, said) = (place.run(), place.folder.join("stderr.txt"));
-    let mut command = command(job)?;
-    command.arg("--out").arg(&run);
-    if prepare(&run, &job.verb)? {
-        command.arg("--resume");
+    let (run, mut command) = (place.run(), command(job)?);
+    match &job.command {
+        Some(arguments) => {
+            prepare(&run, "")?;
+            let folder = run.display().to_string();
+            let filled = |text: &String| text.replace("{out}", &folder).replace("{seed}", &job.seed.to_string());
+            command.args(arguments.iter().map(filled));
+        }
+        None => {
+            command.arg("--out").arg(&run).args(prepare(&run, &job.verb)?.then_some("--resume"));
+        }
     }
-    let log = File::create(&said).with_context(|| format!("{}: cannot be written", said.display()))?;
-    command.stdout(Stdio::null()).stderr(log);
+    let (said, printed) = (place.folder.join("stderr.txt"), place.folder.join("stdout.txt"));
+    let file = |path: &Path| File::create(path).with_context(|| format!("{}: cannot be written", path.display()));
+    command.stdout(file(&printed)?).stderr(file(&said)?);
 
-    let (started, clock) = (SystemTime::now().duration_since(UNIX_EPOCH)?.as_secs(), Instant::now());
-    let mut child = command.spawn().with_context(|| format!("{} cannot be started", job.binary))?;
-    let mut late = false;
-    let status = loop {
-        if let Some(status) = child.try_wait()? {
-            break status;
-        }
-        if job.time_limit_s > 0.0 && clock.elapsed().as_secs_f64() > job.time_limit_s {
-            late = true;
-            child.kill()?;
-        }
-        std::thread::sleep(Duration::from_millis(20));
-    };
-
-    let error = last_line(&fs::read_to_string(&said).unwrap_or_default());
+    let (started, clock, cpu) =
+        (SystemTime::now().duration_since(UNIX_EPOCH)?.as_secs(), Instant::now(), children_cpu_s());
+    let (status, late) = wait(command.spawn().with_context(|| format!("{} cannot be started", job.binary))?, job)?;
+    let error = last_words(&fs::read_to_string(&said).unwrap_or_default());
     match status.code() {
         Some(INTERRUPTED) => return Err(Interrupted(format!("{}: {error}", job.line())).into()),
         Some(WRONG_INPUT) => return Err(bad_input!("{}: {error}", job.line())),
@@ -79,23 +90,48 @@ pub fn make(job: &Job, place: &Place) -> Result<Outcome> {
         _ => {}
     }
     let done = status.success();
+    if done && job.command.is_some() {
+        printed::keep(job, &run, &printed)?;
+    }
+    let ended = if done { DONE } else { "failed" };
     let outcome = Outcome {
-        status: if late {
-            "stopped at the time limit"
-        } else if done {
-            DONE
-        } else {
-            "failed"
-        }
-        .into(),
+        status: if late { "stopped at the time limit" } else { ended }.into(),
         exit_code: status.code(),
         error: if done { String::new() } else { error },
         started_unix: started,
         wall_s: clock.elapsed().as_secs_f64(),
+        cpu_s: children_cpu_s() - cpu,
         config_sha256: place.config_sha256.clone(),
     };
     place.finish(&outcome)?;
     Ok(outcome)
+}
+
+/// Waits for the end, which the time limit may bring about.
+fn wait(mut child: Child, job: &Job) -> Result<(ExitStatus, bool)> {
+    let (clock, mut late) = (Instant::now(), false);
+    loop {
+        if let Some(status) = child.try_wait()? {
+            return Ok((status, late));
+        }
+        if job.time_limit_s > 0.0 && clock.elapsed().as_secs_f64() > job.time_limit_s {
+            late = true;
+            child.kill()?;
+        }
+        std::thread::sleep(Duration::from_millis(20));
+    }
+}
+
+/// CPU seconds of all children that have ended, and of theirs.
+fn children_cpu_s() -> f64 {
+    // SAFETY: getrusage fills the zeroed struct it is given.
+    let usage = unsafe {
+        let mut usage: libc::rusage = std::mem::zeroed();
+        libc::getrusage(libc::RUSAGE_CHILDREN, &mut usage);
+        usage
+    };
+    let seconds = |t: libc::timeval| t.tv_sec as f64 + t.tv_usec as f64 * 1e-6;
+    seconds(usage.ru_utime) + seconds(usage.ru_stime)
 }
 
 /// Clears what an interrupted run left, unless it can go on from there.
@@ -110,7 +146,9 @@ fn prepare(run: &Path, verb: &str) -> Result<bool> {
     Ok(false)
 }
 
-fn last_line(text: &str) -> String {
-    let line = text.lines().map(str::trim).rfind(|line| !line.is_empty()).unwrap_or("it said nothing");
-    line.trim_start_matches("error: ").to_string()
+/// The error, or else the last line.
+fn last_words(text: &str) -> String {
+    let lines = || text.lines().map(str::trim).filter(|line| !line.is_empty());
+    let error = lines().rfind(|line| line.starts_with("error: ")).or_else(|| lines().next_back());
+    error.unwrap_or("it said nothing").trim_start_matches("error: ").to_string()
 }

@@ -9,8 +9,9 @@ use serde_json::{Map, Value};
 
 use super::plan::Job;
 use super::pool::{Outcome, Place};
+use super::printed::ROWS;
 use crate::bad_input;
-use crate::claims::claim::{Claim, digest};
+use crate::claims::claim::{Assertion, Claim, Figure, digest};
 use crate::claims::record::{DONE, Record};
 use crate::io::environment::sha256;
 
@@ -19,7 +20,9 @@ const FACTS: &[&str] = &["crate_version", "commit", "dirty", "binary_sha256", "l
 /// Artefacts with a hash of their own; all others are in the hash `everything`.
 const ARTEFACTS: &[&str] = &["config.yaml", "summary.json", "metrics.jsonl", "samples.safetensors"];
 /// Keys of summary.json that are costs.
-const COSTS: &[&str] = &["target_calls", "network_calls", "score_calls", "hvp_calls", "hessian_calls", "wall_s"];
+const COSTS: &[&str] = &["target_calls", "network_calls", "score_calls", "hvp_calls", "hessian_calls", "wall_s", CPU_S];
+/// CPU seconds of the whole run, all threads, measured from outside.
+const CPU_S: &str = "cpu_s";
 
 /// The record of a finished run.
 pub fn record(claim: &Claim, hash: &str, job: &Job, place: &Place, outcome: &Outcome) -> Result<Record> {
@@ -40,7 +43,8 @@ pub fn record(claim: &Claim, hash: &str, job: &Job, place: &Place, outcome: &Out
     };
     if record.done() {
         let summary = summary(&run)?;
-        let figures = figures(&summary);
+        let mut figures = figures(&summary);
+        figures.entry(CPU_S.into()).or_insert(outcome.cpu_s);
         record.budget = COSTS.iter().filter_map(|key| Some((key.to_string(), *figures.get(*key)?))).collect();
         fill(claim, job, &summary, figures, &mut record)?;
     }
@@ -74,18 +78,23 @@ fn fill(
     figures: BTreeMap<String, f64>,
     record: &mut Record,
 ) -> Result<()> {
-    let wanted = wanted(claim, &job.setting);
-    for name in &wanted {
-        match figures.get(name) {
+    for wanted in wanted(claim, &job.setting) {
+        let of_row = wanted.figure.map(|figure| row(figure, job, summary)).transpose()?.flatten();
+        let (value, null) = match of_row {
+            Some(value) => (value.as_f64(), value.is_null()),
+            None => (figures.get(&wanted.name).copied(), summary.get(&wanted.name).is_some_and(Value::is_null)),
+        };
+        match value {
             Some(value) => {
-                record.metrics.insert(name.clone(), *value);
+                record.metrics.insert(wanted.name, value);
             }
-            None if summary.get(name).is_some_and(Value::is_null) => {
+            None if null => {
                 record.status = "diverged".into();
-                record.error = format!("{name} is no finite number");
+                record.error = format!("{} is no finite number", wanted.name);
             }
             None => {
                 let there = figures.keys().cloned().collect::<Vec<_>>().join(", ");
+                let name = &wanted.name;
                 return Err(bad_input!("'metrics': {}: its summary has no '{name}' (there are: {there})", job.line()));
             }
         }
@@ -97,17 +106,42 @@ fn fill(
     Ok(())
 }
 
-/// Metrics that matter in a setting: those of its figures where the claim lists figures.
-fn wanted(claim: &Claim, setting: &str) -> Vec<String> {
-    match &claim.assertion {
-        crate::claims::claim::Assertion::Figures { figures } => {
-            let mut names: Vec<String> =
-                figures.iter().filter(|f| f.setting == setting).map(|f| f.metric.clone()).collect();
-            names.sort();
-            names.dedup();
-            names
+/// The metric of a figure in the one row of a table that has the figure's values; `None` for figures of no row.
+fn row<'a>(figure: &Figure, job: &Job, summary: &'a Map<String, Value>) -> Result<Option<&'a Value>> {
+    if figure.row.is_empty() {
+        return Ok(None);
+    }
+    let rows = summary.get(ROWS).and_then(Value::as_array).map(Vec::as_slice).unwrap_or_default();
+    let fits = |row: &&Value| figure.row.iter().all(|(key, value)| row.get(key) == Some(value));
+    let found: Vec<&Value> = rows.iter().filter(fits).collect();
+    match found.as_slice() {
+        [row] => Ok(row.get(&figure.metric)),
+        other => {
+            let (key, line, count, all) = (figure.key(), job.line(), other.len(), rows.len());
+            Err(bad_input!(
+                "'assertion.figures': {line}: {count} of {all} rows fit '{key}'; name values of one row alone"
+            ))
         }
-        _ => claim.metrics.iter().map(|metric| metric.name.clone()).collect(),
+    }
+}
+
+/// A metric that matters, under its name in the record.
+struct Wanted<'a> {
+    name: String,
+    figure: Option<&'a Figure>,
+}
+
+/// Metrics that matter in a setting: those of its figures where the claim lists figures.
+fn wanted<'a>(claim: &'a Claim, setting: &str) -> Vec<Wanted<'a>> {
+    match &claim.assertion {
+        Assertion::Figures { figures } => {
+            let here = figures.iter().filter(|f| f.setting == setting);
+            let mut all: Vec<Wanted> = here.map(|figure| Wanted { name: figure.key(), figure: Some(figure) }).collect();
+            all.sort_by(|a, b| a.name.cmp(&b.name));
+            all.dedup_by(|a, b| a.name == b.name);
+            all
+        }
+        _ => claim.metrics.iter().map(|metric| Wanted { name: metric.name.clone(), figure: None }).collect(),
     }
 }
 

@@ -23,6 +23,8 @@ pub struct Job {
     /// In the order of their precedence: of the claim, the setting, the method, the tuning, the sweep.
     pub overrides: Vec<String>,
     pub arguments: Vec<String>,
+    /// All arguments, in place of the above.
+    pub command: Option<Vec<String>>,
     pub time_limit_s: f64,
 }
 
@@ -124,6 +126,7 @@ fn job(
         config: setting.config.clone(),
         overrides: layers.chain(config.iter().cloned()).chain(swept).collect(),
         arguments: run.arguments.clone(),
+        command: setting.command.clone(),
         time_limit_s: run.time_limit_s,
     })
 }

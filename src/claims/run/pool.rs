@@ -24,6 +24,9 @@ pub struct Outcome {
     pub error: String,
     pub started_unix: u64,
     pub wall_s: f64,
+    /// CPU seconds, all threads.
+    #[serde(default)]
+    pub cpu_s: f64,
     pub config_sha256: String,
 }
 
@@ -37,10 +40,12 @@ pub struct Place {
 const OUTCOME: &str = "outcome.json";
 
 impl Place {
-    /// Where the run of `job` with the resolved config `yaml` lies.
-    pub fn of(pool: &Path, job: &Job, yaml: &str) -> Self {
+    /// Where the run of `job` with the resolved config `yaml` lies; `binary` is the hash of its binary where runs of
+    /// other builds do not count.
+    pub fn of(pool: &Path, job: &Job, yaml: &str, binary: Option<&str>) -> Self {
         let (seed, limit) = (job.seed.to_string(), job.time_limit_s.to_string());
-        let parts = [job.binary.as_str(), job.verb.as_str(), &seed, &limit, yaml];
+        let mut parts = vec![job.binary.as_str(), job.verb.as_str(), &seed, &limit, yaml];
+        parts.extend(binary);
         let key = digest(parts.join("\u{1f}").as_bytes());
         Self { folder: pool.join(&key[..20]), config_sha256: digest(yaml.as_bytes()) }
     }

@@ -7,15 +7,22 @@ pub struct Axis {
     pub log: bool,
     /// Limits; from the data if absent.
     pub range: Option<(f64, f64)>,
+    /// Whether values are whole numbers, with no ticks between them.
+    pub whole: bool,
 }
 
 impl Axis {
     pub fn linear(label: impl Into<String>) -> Self {
-        Self { label: label.into(), log: false, range: None }
+        Self { label: label.into(), ..Self::default() }
     }
 
     pub fn log(label: impl Into<String>) -> Self {
-        Self { label: label.into(), log: true, range: None }
+        Self { label: label.into(), log: true, ..Self::default() }
+    }
+
+    /// Of whole numbers, such as counts.
+    pub fn counts(label: impl Into<String>) -> Self {
+        Self { label: label.into(), whole: true, ..Self::default() }
     }
 
     /// With fixed limits; what lies outside is cut off.
@@ -39,6 +46,7 @@ pub struct Scale {
     /// Limits, logarithms of them on a logarithmic axis; low < high.
     low: f64,
     high: f64,
+    whole: bool,
 }
 
 impl Scale {
@@ -48,7 +56,7 @@ impl Scale {
         if let Some((low, high)) = axis.range {
             let (low, high) = (transform(low.min(high)), transform(low.max(high)));
             if low.is_finite() && high.is_finite() && low < high {
-                return Self { log: axis.log, low, high };
+                return Self { log: axis.log, low, high, whole: axis.whole };
             }
         }
 
@@ -70,7 +78,7 @@ impl Scale {
         };
         // Differences of limits must stay finite.
         let bound = |v: f64| v.clamp(-f64::MAX / 4.0, f64::MAX / 4.0);
-        Self { log: axis.log, low: bound(low - room), high: bound(high + room) }
+        Self { log: axis.log, low: bound(low - room), high: bound(high + room), whole: axis.whole }
     }
 
     /// Where a value lies: 0 at the low end, 1 at the high end; `None` for what the axis cannot show at all.
@@ -101,6 +109,7 @@ impl Scale {
     fn linear_ticks(&self, max_labels: usize) -> (Vec<Tick>, i32) {
         let (low, high) = self.limits();
         let step = nice_step((high - low) / max_labels.max(1) as f64);
+        let step = if self.whole { step.max(1.0) } else { step };
         let largest = low.abs().max(high.abs());
         let magnitude = largest.log10().floor() as i32;
         let power = if (-3..5).contains(&magnitude) { 0 } else { magnitude };

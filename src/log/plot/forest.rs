@@ -18,6 +18,8 @@ pub struct Interval {
     pub range: Option<(f64, f64)>,
     /// Lines of one group share a colour.
     pub group: usize,
+    /// What stands to the right of the line, such as the figures in it.
+    pub note: String,
 }
 
 /// Effects on a common axis.
@@ -41,7 +43,9 @@ impl Forest {
         let size = sizes.tick * 0.95;
         let widest = self.intervals.iter().map(|i| font::width(&i.label, size, false)).fold(0.0, f64::max);
         let left = sheet.left + (widest + 3.0 * sizes.space).min(sheet.width() * 0.55);
-        let inner = Area { left, right: sheet.right - 40.0, top: 70.0, bottom: 70.0 + ROW * rows as f64 };
+        let noted = self.intervals.iter().map(|i| font::width(&i.note, size, false)).fold(0.0, f64::max);
+        let right = sheet.right - 40.0 - noted.min(sheet.width() * 0.3);
+        let inner = Area { left, right, top: 70.0, bottom: 70.0 + ROW * rows as f64 };
         let base = Surround::new(&self.x, &no_axis, sizes);
         let surround = Surround { title: &self.title, inner: Some(inner), numbers: (true, false), ..base };
 
@@ -78,6 +82,7 @@ fn draw_line(canvas: &mut Canvas, frame: &Frame, line: &Interval, y: f64, size: 
     let room = frame.inner.left - 16.0;
     canvas.text(&fitted(&line.label, room, size), (room + 4.0, middle + size * 0.35), lettering(Align::End, INK));
 
+    canvas.text(&line.note, (frame.inner.right + 14.0, middle + size * 0.35), lettering(Align::Start, INK));
     let color = series_color(line.group);
     if let Some((Some(low), Some(high))) = line.range.map(|(low, high)| (center(low), center(high))) {
         let foot = |p: Point| [(p.0, p.1 - 7.0), (p.0, p.1 + 7.0)];
@@ -107,8 +112,13 @@ mod tests {
 
     #[test]
     fn every_line_is_drawn_and_bad_values_are_no_error() {
-        let line =
-            |value: f64, range| Interval { label: "a rather long name | of a setting".into(), value, range, group: 0 };
+        let line = |value: f64, range| Interval {
+            label: "a rather long name | of a setting".into(),
+            value,
+            range,
+            group: 0,
+            note: "0.5".into(),
+        };
         let intervals =
             vec![line(0.5, Some((0.1, 0.9))), line(f64::NAN, None), line(1.0, Some((f64::NEG_INFINITY, 2.0)))];
         let forest = Forest { title: "t".into(), x: Axis::linear("effect"), intervals, references: vec![0.0] };

@@ -1,6 +1,7 @@
 //! Molecules as a task's target: what is measured of their samples, and what their energies cost.
 
 pub mod bench;
+pub mod check;
 pub mod openmm;
 pub mod pictures;
 pub mod reference;
