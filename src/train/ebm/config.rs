@@ -140,7 +140,7 @@ pub struct ProcessConfig {
     #[serde(default = "ten")]
     pub energy_every: u64,
     pub energy_learning_rate: f64,
-    /// Weight of the sum of moduli of a quadratic form's couplings.
+    /// Weight of the mean of moduli of a quadratic form's couplings.
     #[serde(default)]
     pub l1: f64,
 }

@@ -69,7 +69,7 @@ impl Process {
         self.ends.as_ref().map_or(0, |ends| ends.x.size()[0])
     }
 
-    /// One step of contrastive divergence: data `[B, D]` f32 up, weighted samples down. Returns the difference of means.
+    /// One step of contrastive divergence: data `[B, D]` f32 up, weighted samples down; returns their difference.
     ///
     /// The weights are those of the model as it is now: what it made of the ends when they were simulated is replaced,
     /// and that is all of a path's weight that depends on the law at its end.
