@@ -97,7 +97,7 @@ mod tests {
     fn annealed_weights_are_of_the_law_at_any_number_of_levels() {
         let (energy, _, p, log_z) = example();
         for levels in [1, 8] {
-            let (x, log_weight) = annealed(&energy, 20_000, levels);
+            let (x, log_weight) = annealed(&energy, 80_000, levels);
             let found = log_mean_exp(&Vec::<f64>::try_from(&log_weight).unwrap());
             assert!((found - log_z).abs() < 0.1, "{levels}: {found}, expected {log_z}");
             let apart = (shares(&x, Some(&log_weight.softmax(0, Kind::Double))) - &p).abs().sum(Kind::Double);
