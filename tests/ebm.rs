@@ -47,7 +47,7 @@ fn record(run: &Path) -> Vec<Value> {
 const DISCREPANCY: &str = "data: {type: toy, name: moons}
 energy: {type: mlp, hidden: [32, 32]}
 method: {type: energy_discrepancy}
-eval: {samples: 500, partition_samples: 20000}
+eval: {samples: 500, partition_samples: 20000, repeats: 2, sweeps: 2}
 train: {steps: 300, batch: 64, learning_rate: 3.0e-3, optimizer: {type: adam}, clip_norm: null}
 ";
 
@@ -61,7 +61,12 @@ fn a_model_learns_and_is_a_target_elsewhere() {
     // Untrained it is nearly uniform on 32 bits, 22.18 nats.
     let (first, last) = (nll(&lines[0]), nll(lines.last().unwrap()));
     assert!((first - 22.18).abs() < 0.1 && last < first - 0.5, "{first} {last}");
-    for picture in ["density", "data", "loss", "nll"] {
+    // The model's own chains come nearer to the data as it learns, and two sets of data are nearer still.
+    let of = |name: &str, line: &Value| line[format!("eval/{name}")].as_f64().unwrap();
+    let end = lines.last().unwrap();
+    assert!(of("mmd2_model", end) < 0.5 * of("mmd2_model", &lines[0]), "{:?} {end:?}", lines[0]);
+    assert!(of("mmd2_data", end).abs() < of("mmd2_model", end) && of("nll_std", end) > 0.0, "{end:?}");
+    for picture in ["density", "data", "samples", "chains", "loss", "nll"] {
         assert!(folder.path().join(format!("model/plots/{picture}.png")).exists(), "{picture}");
     }
 
@@ -74,10 +79,30 @@ fn a_model_learns_and_is_a_target_elsewhere() {
     assert_eq!(found["log_ratios"].size(), [3, 32, 2]);
 }
 
+#[test]
+fn uniform_states_teach_a_model_of_averaged_weights() {
+    let folder = tempfile::tempdir().unwrap();
+    std::fs::write(folder.path().join("moons.yaml"), DISCREPANCY).unwrap();
+    let method = "method={type: importance, states: 256}";
+    let change = ["train.ema_decay=0.98", "eval.partition_samples=2000", "eval.levels=5", "--out", "model"];
+    run("ebm", folder.path(), &[&["train", "moons.yaml", method][..], &change].concat(), 0);
+    let lines = record(&folder.path().join("model"));
+    let nll = |line: &Value| line["eval/nll"].as_f64().unwrap();
+    assert!(nll(lines.last().unwrap()) < nll(&lines[0]) - 0.5, "{:?}", lines.last());
+
+    // The file has the averages, which the figures are of.
+    let read = |path: &str| read_tensors(&folder.path().join("model").join(path)).unwrap();
+    let (kept, last) = (read("energy.safetensors"), read("checkpoints/step_00000300/weights.safetensors"));
+    let average = read("checkpoints/step_00000300/ema.safetensors");
+    assert!(kept["0.weight"].equal(&average["energy.0.weight"]) && !kept["0.weight"].equal(&last["energy.0.weight"]));
+}
+
 const PROCESS: &str = "data: {type: chains, samples: 200, sweeps: 20, target: {type: ising, size: 2, beta: 0.3}}
 energy: {type: quadratic}
 method:
   type: process
+  warm_up: {updates: 7, method: {type: importance, states: 64}}
+  loss: {type: variance, rows: 8}
   net: {type: lemlp, hidden_dim: 8, terms: 2}
   rollout: {type: euler, num_steps: 8, weights: left}
   sampler: {type: euler, num_steps: 8}
@@ -85,8 +110,8 @@ method:
   energy_every: 2
   energy_learning_rate: 0.01
   l1: 0.01
-eval: {samples: 200, partition_samples: 1000}
-train: {steps: 60, batch: 32, learning_rate: 1.0e-3, checkpoint_every: 30, log_every: 1, eval_every: 30}
+eval: {samples: 200, partition_samples: 1000, repeats: 2, levels: 20}
+train: {steps: 60, batch: 32, learning_rate: 1.0e-3, ema_decay: 0.9, checkpoint_every: 30, log_every: 1, eval_every: 30}
 ";
 
 #[test]
@@ -120,6 +145,10 @@ fn wrong_input_is_answered_in_one_line() {
         ("moons.yaml", "energy.hidden=[]", "'energy.hidden'"),
         ("moons.yaml", "method.flip=0.7", "'method.flip' must be between 0 and 0.5"),
         ("moons.yaml", "data={type: file, path: nowhere.npz, tensor: x}", "nowhere.npz"),
+        ("moons.yaml", "eval.levels=0", "'eval.levels'"),
+        ("moons.yaml", "method={type: importance, states: 1}", "'method.states'"),
+        ("ising.yaml", "method.warm_up.method={type: energy_discrepancy, flip: 0.7}", "'method.warm_up.method.flip'"),
+        ("ising.yaml", "method.loss={type: pinn}", "'method.loss'"),
         ("ising.yaml", "energy={type: mlp}", "'method.l1'"),
         ("ising.yaml", "method.energy_learning_rate=0", "'method.energy_learning_rate'"),
         ("ising.yaml", "data.target.type=potts", "data.target"),

@@ -137,11 +137,30 @@ impl Energy {
         }
     }
 
-    fn kind(&self) -> Kind {
+    /// `log_prob` of states of any kind, without a graph: `[N, D]` -> `[N]` f64 on the CPU.
+    pub fn log_prob_of(&self, x: &Tensor) -> Tensor {
+        /// Rows that are evaluated at once.
+        const PIECE: i64 = 1024;
+        let _guard = tch::no_grad_guard();
+        let part = |x: &Tensor| self.log_prob(&x.to_device(self.device()).to_kind(self.kind())).to_kind(Kind::Double);
+        let parts: Vec<Tensor> = x.split(PIECE, 0).iter().map(part).collect();
+        Tensor::cat(&parts, 0).to_device(Device::Cpu)
+    }
+
+    /// Any of the parameters.
+    fn parameter(&self) -> &Tensor {
         match self {
-            Self::Mlp(layers) => layers[0].0.kind(),
-            Self::Quadratic(j) => j.kind(),
+            Self::Mlp(layers) => &layers[0].0,
+            Self::Quadratic(j) => j,
         }
+    }
+
+    fn kind(&self) -> Kind {
+        self.parameter().kind()
+    }
+
+    pub fn device(&self) -> Device {
+        self.parameter().device()
     }
 }
 

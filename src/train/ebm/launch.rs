@@ -13,7 +13,6 @@ use crate::io::tensors::write_tensors;
 use crate::log::table::{Table, figure};
 use crate::targets::lattice::energy::Ratios;
 use crate::torch::{device, threads};
-use crate::train::objective::Objective;
 use crate::train::run::Plan;
 use crate::train::{Run, train};
 
@@ -40,12 +39,12 @@ pub fn train_ebm(common: &Common) -> Result<()> {
     }
     let figures = train(&mut objective, &config.train, &mut run, checkpoint)?;
 
-    let params = objective.params().under("energy.");
-    let named: Vec<(&str, _)> = params.iter().map(|(name, p)| (name.trim_start_matches("energy."), p)).collect();
-    let detached: Vec<_> = named.iter().map(|(name, p)| (*name, p.detach())).collect();
-    let tensors: Vec<_> = detached.iter().map(|(name, p)| (*name, p)).collect();
+    // A run that was done before left its model then.
     let file = run.dir.file("energy.safetensors");
-    write_tensors(&file, &tensors, &BTreeMap::from([("config".to_string(), yaml.clone())]))?;
+    if let Some(model) = objective.measured() {
+        let tensors: Vec<_> = model.iter().map(|(name, p)| (name.as_str(), p)).collect();
+        write_tensors(&file, &tensors, &BTreeMap::from([("config".to_string(), yaml.clone())]))?;
+    }
     run.terminal.line(&format!("model: {}", file.display()));
 
     let mut table = Table::new(["figure", "value"]);

@@ -1,93 +1,166 @@
 //! How good a model and its samples are.
 
-use anyhow::Result;
+use anyhow::{Context, Result};
 use tch::{Device, Kind, Tensor};
 
-use super::data::Source;
 use super::objective::EbmObjective;
-use crate::log::plot::{Axis, Field, HeatMap, ImageGrid, Picture, ScatterPlot, Shades};
-use crate::metrics::hamming::exp_hamming_mmd2;
-use crate::metrics::weights::effective_sample_size;
+use super::pictures;
+use crate::metrics::hamming::{exp_hamming_mmd2, weighted_exp_hamming_mmd2};
+use crate::metrics::weights::{effective_sample_size, log_mean_exp};
+use crate::samplers::discrete::Path;
 use crate::samplers::importance::resample::Resampling;
+use crate::samplers::mcmc::lattice::bits::{annealed, sweep};
+use crate::targets::lattice::PairModel;
 use crate::targets::lattice::energy::Energy;
-use crate::targets::lattice::{PairModel, gray};
-use crate::targets::toys::Toy;
+use crate::torch::seed::{Stream, step_seed};
 use crate::train::objective::Evaluation;
 
 /// Bandwidth of the Hamming kernel in EB-GFN's tables.
 const BANDWIDTH: f64 = 0.1;
 
-/// `eval/nll` of fresh data, with Z from uniform states; with a process also its `eval/ess`, and `eval/mmd2`
-/// between data and samples drawn in proportion to their weights; for known couplings `eval/minus_log_rmse`. Midway a
-/// tenth of the states that the last evaluation has.
+/// `eval/nll` of data with Z from [`annealed`] states, and `eval/mmd2_model` between data and such states after Gibbs
+/// sweeps; with a process its `eval/ess`, and `eval/mmd2` between data and its weighted samples; for known couplings
+/// `eval/minus_log_rmse`. Midway all counts are tenths, and there is one repeat.
 pub fn evaluate(objective: &mut EbmObjective, last: bool) -> Result<Evaluation> {
     let _guard = tch::no_grad_guard();
     let eval = objective.config().eval;
-    let share = if last { 1 } else { 10 };
-    let seed = Tensor::randint_low(0, i64::MAX, [1], (Kind::Int64, Device::Cpu)).int64_value(&[0]) as u64;
-    let data = objective.source.draw((eval.samples / share).max(2), seed);
-    let (log_z, error) = partition(&objective.energy, (eval.partition_samples / share).max(2));
-    let mean = log_prob(&objective.energy, &data).mean(Kind::Double).double_value(&[]);
-    let mut scalars = vec![("nll", log_z - mean), ("log_z", log_z), ("log_z_error", error)];
+    let share = |count: i64| (if last { count } else { count / 10 }).max(2);
+    let levels = if last { eval.levels } else { (eval.levels / 10).max(1) };
+    let reference = Reference::new(&objective.energy, share(eval.partition_samples), levels, eval.sweeps)?;
+    let mut figures = Figures::default();
+    figures.push("log_z", reference.log_z);
+    figures.push("log_z_error", reference.log_z_error());
     if let Some((couplings, law)) = objective.energy.couplings().zip(objective.source.law().and_then(|law| law.pairs()))
     {
-        scalars.push(("minus_log_rmse", -rmse(&couplings, law).ln()));
+        figures.push("minus_log_rmse", -rmse(&couplings, law).ln());
     }
 
     let mut evaluation = Evaluation::default();
-    let mut drawn = None;
-    if let Some(path) = objective.sample(data.size()[0]) {
-        let log_weights = Vec::<f64>::try_from(path.log_weight.to_device(Device::Cpu))?;
-        scalars.push(("ess", effective_sample_size(&log_weights)));
-        let rows = Resampling::Systematic.draw(&log_weights, log_weights.len(), &[0.5]);
-        let x = path.x.to_device(Device::Cpu);
-        let weighted = rows.map_or_else(|| x.shallow_clone(), |rows| x.index_select(0, &Tensor::from_slice(&rows)));
-        scalars.push(("mmd2", exp_hamming_mmd2(&data, &weighted, BANDWIDTH)?));
-        scalars.push(("mmd2_unweighted", exp_hamming_mmd2(&data, &x, BANDWIDTH)?));
-        if last {
-            evaluation.tensors = vec![("x".into(), x), ("log_weight".into(), path.log_weight.to_device(Device::Cpu))];
+    let seed = Tensor::randint_low(0, i64::MAX, [1], (Kind::Int64, Device::Cpu)).int64_value(&[0]) as u64;
+    for repeat in 0..if last { eval.repeats as u64 } else { 1 } {
+        let seed = step_seed(seed, Stream::Eval, repeat);
+        let sets = measure(objective, &reference, share(eval.samples), seed, &mut figures)?;
+        if last && repeat == 0 {
+            evaluation = sets.show(objective)?;
         }
-        drawn = Some(weighted);
     }
-    evaluation.scalars = scalars.into_iter().map(|(name, value)| (format!("eval/{name}"), value)).collect();
-    if last {
-        evaluation.pictures = pictures(&objective.energy, &objective.source, &data, drawn.as_ref())?;
-    }
+    evaluation.scalars = figures.table();
     Ok(evaluation)
 }
 
-/// Rows that are evaluated at once.
-const CHUNK: i64 = 8192;
+/// Weighted states of the model that owe nothing to a process.
+struct Reference {
+    /// `[N, D]` u8
+    states: Tensor,
+    log_weights: Vec<f64>,
+    log_z: f64,
+    sweeps: i64,
+}
 
-fn device_of(energy: &Energy) -> Device {
-    match energy {
-        Energy::Mlp(layers) => layers[0].0.device(),
-        Energy::Quadratic(j) => j.device(),
+impl Reference {
+    fn new(energy: &Energy, rows: i64, levels: i64, sweeps: i64) -> Result<Self> {
+        let (states, log_weight) = annealed(energy, rows, levels);
+        let log_weights = Vec::<f64>::try_from(log_weight)?;
+        Ok(Self { states, log_z: log_mean_exp(&log_weights), log_weights, sweeps })
+    }
+
+    /// By the delta method.
+    fn log_z_error(&self) -> f64 {
+        let share = effective_sample_size(&self.log_weights);
+        ((1.0 / share - 1.0) / self.log_weights.len() as f64).sqrt()
+    }
+
+    /// Rows in proportion to their weights, equal ones taken apart by sweeps; `[count, D]`.
+    fn draw(&self, energy: &Energy, count: i64) -> Result<Tensor> {
+        let uniform = Tensor::rand([1], (Kind::Double, Device::Cpu)).double_value(&[0]);
+        let rows = Resampling::Systematic.draw(&self.log_weights, count as usize, &[uniform]);
+        let rows = rows.context("no state of the model has a weight")?;
+        let x = self.states.index_select(0, &Tensor::from_slice(&rows));
+        Ok((0..self.sweeps).fold(x, |x, _| sweep(energy, &x, 1.0)))
     }
 }
 
-fn log_prob(energy: &Energy, x: &Tensor) -> Tensor {
-    let device = device_of(energy);
-    let part = |x: &Tensor| energy.log_prob(&x.to_device(device).to_kind(Kind::Float)).to_kind(Kind::Double);
-    let parts: Vec<Tensor> = x.split(CHUNK, 0).iter().map(part).collect();
-    Tensor::cat(&parts, 0).to_device(Device::Cpu)
+/// One measure's data and samples, `[N, D]` each.
+struct Sets {
+    data: Tensor,
+    model: Tensor,
+    process: Option<Path>,
 }
 
-/// log Z from uniform states, and its standard error by the delta method.
-fn partition(energy: &Energy, count: i64) -> (f64, f64) {
-    let sites = energy.sites();
-    let mut log_weights = Vec::with_capacity(count as usize);
-    for start in (0..count).step_by(CHUNK as usize) {
-        let x = Tensor::randint(2, [CHUNK.min(count - start), sites], (Kind::Int64, Device::Cpu));
-        log_weights.extend(Vec::<f64>::try_from(log_prob(energy, &x)).unwrap_or_default());
+/// One measure of all that depends on a set of data.
+fn measure(
+    objective: &mut EbmObjective,
+    reference: &Reference,
+    count: i64,
+    seed: u64,
+    figures: &mut Figures,
+) -> Result<Sets> {
+    let (data, others) = objective.source.measures(count, seed);
+    let (count, log_prob) = (data.size()[0], objective.energy.log_prob_of(&data));
+    figures.push("nll", reference.log_z - log_prob.mean(Kind::Double).double_value(&[]));
+    if let Some(others) = others {
+        figures.push("mmd2_data", exp_hamming_mmd2(&data, &others, BANDWIDTH)?);
     }
-    let top = log_weights.iter().copied().fold(f64::NEG_INFINITY, f64::max);
-    let weights: Vec<f64> = log_weights.iter().map(|w| (w - top).exp()).collect();
-    let n = weights.len() as f64;
-    let mean = weights.iter().sum::<f64>() / n;
-    let variance = weights.iter().map(|w| (w - mean).powi(2)).sum::<f64>() / (n - 1.0);
-    let log_z = top + mean.ln() + sites as f64 * std::f64::consts::LN_2;
-    (log_z, (variance / n).sqrt() / mean)
+    let model = reference.draw(&objective.energy, count)?;
+    figures.push("mmd2_model", exp_hamming_mmd2(&data, &model, BANDWIDTH)?);
+    let process = objective.sample(count).map(|path| Path {
+        x: path.x.to_device(Device::Cpu),
+        log_weight: path.log_weight.to_device(Device::Cpu),
+        ..path
+    });
+    if let Some(Path { x, log_weight, .. }) = &process {
+        figures.push("ess", effective_sample_size(&Vec::<f64>::try_from(log_weight)?));
+        let weights = log_weight.nan_to_num(f64::NEG_INFINITY, None, None).softmax(0, Kind::Double);
+        figures.push("mmd2", weighted_exp_hamming_mmd2(&data, x, &weights, BANDWIDTH)?);
+        figures.push("mmd2_unweighted", exp_hamming_mmd2(&data, x, BANDWIDTH)?);
+    }
+    Ok(Sets { data, model, process })
+}
+
+impl Sets {
+    /// Pictures and samples: those of the process in proportion to their weights, or those of the model.
+    fn show(self, objective: &EbmObjective) -> Result<Evaluation> {
+        let Self { data, model, process } = self;
+        let (samples, tensors) = match process {
+            Some(Path { x, log_weight, .. }) => {
+                let log_weights = Vec::<f64>::try_from(&log_weight)?;
+                let rows = Resampling::Systematic.draw(&log_weights, log_weights.len(), &[0.5]);
+                let drawn = rows.map_or_else(|| x.copy(), |rows| x.index_select(0, &Tensor::from_slice(&rows)));
+                (drawn, vec![("x".to_string(), x), ("log_weight".to_string(), log_weight)])
+            }
+            None => (model.copy(), vec![("x".to_string(), model.to_kind(Kind::Int64))]),
+        };
+        let sets = [("data", &data), ("samples", &samples), ("chains", &model)];
+        let pictures = pictures::draw(&objective.energy, &objective.source, &sets)?;
+        Ok(Evaluation { tensors, pictures, ..Evaluation::default() })
+    }
+}
+
+/// Figures of repeated measures, in the order in which they first came.
+#[derive(Default)]
+struct Figures(Vec<(&'static str, Vec<f64>)>);
+
+impl Figures {
+    fn push(&mut self, name: &'static str, value: f64) {
+        match self.0.iter_mut().find(|(known, _)| *known == name) {
+            Some((_, values)) => values.push(value),
+            None => self.0.push((name, vec![value])),
+        }
+    }
+
+    /// Means, and standard deviations of single measures where there are several.
+    fn table(self) -> Vec<(String, f64)> {
+        let mut table = Vec::new();
+        for (name, values) in self.0 {
+            let (n, mean) = (values.len() as f64, values.iter().sum::<f64>() / values.len() as f64);
+            table.push((format!("eval/{name}"), mean));
+            if values.len() > 1 {
+                let squares: f64 = values.iter().map(|v| (v - mean).powi(2)).sum();
+                table.push((format!("eval/{name}_std"), (squares / (n - 1.0)).sqrt()));
+            }
+        }
+        table
+    }
 }
 
 /// Root of the mean square difference of all entries of `s' J s` from those of the law that the data are of: a bond of
@@ -102,45 +175,4 @@ fn rmse(couplings: &Tensor, law: &PairModel) -> f64 {
     }
     let error = couplings.to_device(Device::Cpu).to_kind(Kind::Double) - Tensor::from_slice(&truth).view([d, d]);
     error.square().mean(Kind::Double).double_value(&[]).sqrt()
-}
-
-fn pictures(energy: &Energy, source: &Source, data: &Tensor, drawn: Option<&Tensor>) -> Result<Vec<(String, Picture)>> {
-    let mut pictures = Vec::new();
-    let sets = [("data", Some(data)), ("samples", drawn)];
-    if let Some(toy) = source.toy() {
-        pictures.push(("density".to_string(), density(energy, toy)?));
-        for (name, x) in sets.into_iter().filter_map(|(name, x)| Some((name, x?))) {
-            let plot = ScatterPlot::new(name, Axis::linear("x"), Axis::linear("y"));
-            pictures.push((name.to_string(), plot.points("", &points(x, toy)?).draw()?));
-        }
-    }
-    if let Some((rows, columns)) = source.shape() {
-        for (name, x) in sets.into_iter().filter_map(|(name, x)| Some((name, x?))) {
-            let images = x.narrow(0, 0, x.size()[0].min(64)).view([-1, rows, columns]);
-            let sheet = ImageGrid::new(name).range(0.0, 1.0).shades(Shades::Grey);
-            pictures.push((name.to_string(), sheet.draw(&images)?));
-        }
-    }
-    Ok(pictures)
-}
-
-/// States `[N, 32]` as points.
-fn points(x: &Tensor, toy: Toy) -> Result<Vec<(f64, f64)>> {
-    let bits = Vec::<u8>::try_from(x.to_kind(Kind::Uint8).contiguous().view([-1]))?;
-    let point = |code: &[u8]| gray::decode(code, gray::scale(toy));
-    Ok(bits.chunks_exact(gray::SITES).map(point).map(|[x, y]| (x, y)).collect())
-}
-
-/// `exp(f)` over the plane, scaled to its highest value.
-fn density(energy: &Energy, toy: Toy) -> Result<Picture> {
-    const SIDE: usize = 100;
-    let (reach, scale) = (toy.largest() + 1.0, gray::scale(toy));
-    let range = (-reach, reach);
-    let centers = Field::centers(range, range, SIDE, SIDE);
-    let codes: Vec<u8> = centers.into_iter().flat_map(|(x, y)| gray::encode([x, y], scale)).collect();
-    let log_prob = log_prob(energy, &Tensor::from_slice(&codes).view([-1, gray::SITES as i64]));
-    let values = Vec::<f64>::try_from((&log_prob - log_prob.max()).exp())?;
-    let field = Field::new(range, range, SIDE, SIDE, &values);
-    HeatMap::new("density of the model", Axis::linear("x"), Axis::linear("y"), Axis::linear("of its highest"), field)
-        .draw()
 }

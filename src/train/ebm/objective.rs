@@ -3,21 +3,21 @@
 use anyhow::Result;
 use tch::{Device, Kind, Tensor};
 
-use super::config::{EbmConfig, Method, ProcessConfig};
+use super::config::{Alone, EbmConfig, Method};
 use super::data::Source;
 use super::measure;
+use super::process::Process;
 use crate::bad_input;
 use crate::log::plot::Picture;
 use crate::losses::kolmogorov::ResidualLoss;
 use crate::nets::Geometry;
 use crate::samplers::discrete::{Keep, Member, Path, Team};
 use crate::targets::lattice::energy::{Energy, EnergyTarget, Ratios};
-use crate::torch::optim::{Group, Moments, Optimizer, Rule};
+use crate::torch::optim::Group;
 use crate::torch::params::Params;
 use crate::torch::seed::{Stream, reseed};
 use crate::train::config::TrainConfig;
 use crate::train::curves::Curves;
-use crate::train::discrete::buffer::Buffer;
 use crate::train::discrete::objective::squared;
 use crate::train::objective::{Cost, Evaluation, History, Objective};
 
@@ -31,16 +31,7 @@ pub struct EbmObjective {
     process: Option<Process>,
     step: u64,
     cost: Cost,
-}
-
-/// What the process is trained on, and how the model learns from it.
-struct Process {
-    config: ProcessConfig,
-    loss: ResidualLoss,
-    buffer: Buffer,
-    /// Ends of the newest rollout `[M, D]` i64 and their weights `[M]` f32, normalised.
-    ends: Option<(Tensor, Tensor)>,
-    optimizer: Optimizer,
+    measured: Option<Vec<(String, Tensor)>>,
 }
 
 /// Builds what a (validated) config describes; initial weights come from the seed's `Init` stream.
@@ -52,30 +43,22 @@ pub fn build(config: &EbmConfig, device: Device) -> Result<EbmObjective> {
 
     let (ratios, net_config) = match &config.method {
         Method::Process(process) => (process.ratios, process.net.clone()),
-        Method::EnergyDiscrepancy { .. } => (Ratios::Exact, Default::default()),
+        _ => (Ratios::Exact, Default::default()),
     };
     let side = source.shape().filter(|(rows, columns)| rows == columns).map(|(rows, _)| rows);
     let geometry = Geometry { sites: source.sites(), states: 2, side, distances: None };
     let target = Box::new(EnergyTarget::new(energy.shallow_clone(), ratios));
     let process = match &config.method {
         Method::Process(process) => Some(Process::new(process, params.under("energy."))),
-        Method::EnergyDiscrepancy { .. } => None,
+        _ => None,
     };
     // Without a process the network is never called; it has no parameters in the model's file then.
     let apart = Params::new(Kind::Float, device);
     let scope = if process.is_some() { params.root().sub("net") } else { apart.root() };
     let net = net_config.build(scope, &geometry)?;
     let team = Team::new(Member { net, free_energy: None, target, params });
-    Ok(EbmObjective { energy, source, config: config.clone(), device, team, process, step: 0, cost: Cost::default() })
-}
-
-impl Process {
-    fn new(config: &ProcessConfig, params: Vec<(String, Tensor)>) -> Self {
-        let group = Group { name: "energy".into(), learning_rate: config.energy_learning_rate, params };
-        let optimizer = Optimizer::new(Rule::Adam(Moments::default()), vec![group]);
-        let (loss, buffer) = (ResidualLoss::default(), Buffer::default());
-        Self { config: config.clone(), loss, buffer, ends: None, optimizer }
-    }
+    let (config, cost) = (config.clone(), Cost::default());
+    Ok(EbmObjective { energy, source, config, device, team, process, step: 0, cost, measured: None })
 }
 
 impl EbmObjective {
@@ -89,78 +72,69 @@ impl EbmObjective {
         self.source.draw(count, seed).to_device(self.device)
     }
 
+    /// The model's parameters as they are now, under the names of its file.
+    fn model(&self) -> Vec<(String, Tensor)> {
+        let own = |(name, p): (String, Tensor)| (name.trim_start_matches("energy.").to_string(), p.detach().copy());
+        self.params().under("energy.").into_iter().map(own).collect()
+    }
+
+    /// The model that the last measure was made of, if it was made in this session.
+    pub fn measured(&self) -> Option<&[(String, Tensor)]> {
+        self.measured.as_deref()
+    }
+
     /// Samples of the process, if there is one.
     pub fn sample(&mut self, count: i64) -> Option<Path> {
         let sampler = self.process.as_ref()?.config.sampler;
         Some(self.team.rollout(&sampler, count, Keep::Ends))
     }
 
-    /// One step of contrastive divergence: data up, weighted samples down. Returns the difference of means.
-    fn contrast(&mut self, batch: i64) -> f64 {
-        let data = self.data(batch).to_kind(Kind::Float);
-        let Some(process) = self.process.as_mut() else { return 0.0 };
-        let Some((ends, weights)) = &process.ends else { return 0.0 };
-        let model = (self.energy.log_prob(&ends.to_kind(Kind::Float)) * weights).sum(Kind::Float);
-        let mut loss = model - self.energy.log_prob(&data).mean(Kind::Float);
-        let gap = loss.double_value(&[]);
-        if let Some(couplings) = self.energy.couplings().filter(|_| process.config.l1 > 0.0) {
-            loss += couplings.abs().mean(Kind::Float) * process.config.l1;
-        }
-        process.optimizer.zero_grad();
-        loss.backward();
-        process.optimizer.step(1.0, None);
-        gap
-    }
-
     /// One update of the process; the model's turn comes first.
     fn with_process(&mut self) -> Result<Vec<(&'static str, f64)>> {
-        let batch = self.config.train.batch;
-        let (every, energy_every) = match &self.process {
-            Some(process) => (process.config.buffer.every, process.config.energy_every),
-            None => (1, 1),
-        };
-        if self.step.is_multiple_of(every) {
-            self.explore()?;
+        let TrainConfig { batch, steps, ref schedule, .. } = self.config.train;
+        let factor = schedule.factor(self.step, steps);
+        let Some(mut process) = self.process.take() else { return Ok(Vec::new()) };
+        let figures = self.turn(&mut process, batch, factor);
+        self.process = Some(process);
+        figures
+    }
+
+    fn turn(&mut self, process: &mut Process, batch: i64, factor: f64) -> Result<Vec<(&'static str, f64)>> {
+        if let Some(warm_up) = process.warm_up(self.step) {
+            let (loss, states) = warm_up.method.loss(&self.energy, &self.data(batch).to_kind(Kind::Float));
+            process.descend(&loss, factor);
+            self.cost.target_calls += states;
+            return Ok(vec![("train/warm_up_loss", loss.double_value(&[]))]);
         }
-        let gap = if self.step.is_multiple_of(energy_every) { self.contrast(batch) } else { f64::NAN };
-        let Some(process) = &self.process else { return Ok(Vec::new()) };
-        let batch = process.buffer.draw(batch, 1)?;
-        let loss = squared(self.team.first(), &process.loss, &batch).mean(Kind::Float);
+        let (age, sites) = (process.age(self.step), self.source.sites());
+        if age.is_multiple_of(process.config.buffer.every) {
+            let (network, target) = process.explore(&mut self.team)?;
+            self.cost.network_calls += network;
+            self.cost.target_calls += target * (1 + sites) as u64;
+        }
+        let mut figures = Vec::new();
+        if age.is_multiple_of(process.config.energy_every) {
+            // As many data as there are samples: neither mean is then the noisier one for want of rows.
+            let data = self.data(process.samples()).to_kind(Kind::Float);
+            figures.push(("train/energy_gap", process.contrast(&self.energy, &data, factor)));
+        }
+        let loss = &process.config.loss;
+        let rows = if let ResidualLoss::Variance { rows, .. } = loss { *rows } else { 1 };
+        let batch = process.buffer.draw(batch, rows)?;
+        let loss = squared(self.team.first(), loss, &batch).mean(Kind::Float);
         loss.backward();
         self.cost.network_calls += batch.x.size()[0] as u64;
-        self.cost.target_calls += (batch.x.size()[0] * (1 + self.source.sites())) as u64;
-        let mut figures = vec![("train/loss", loss.double_value(&[]))];
-        figures.extend(gap.is_finite().then_some(("train/energy_gap", gap)));
+        self.cost.target_calls += (batch.x.size()[0] * (1 + sites)) as u64;
+        figures.insert(0, ("train/loss", loss.double_value(&[])));
         Ok(figures)
     }
 
-    fn explore(&mut self) -> Result<()> {
-        let Some(process) = self.process.as_mut() else { return Ok(()) };
-        let keep = Keep::States { clamp: process.loss.ratio_clamp() };
-        let path = self.team.rollout(&process.config.rollout, process.config.buffer.walkers, keep);
-        self.cost.network_calls += path.network_calls;
-        self.cost.target_calls += path.target_calls * (1 + self.source.sites()) as u64;
-        let weights = path.log_weight.softmax(0, Kind::Float);
-        process.ends = Some((path.x.shallow_clone(), weights));
-        process.buffer.push(path, process.config.buffer.rollouts)
-    }
-
-    /// `log(w + sum over j of exp(f(x_j) - f(x))) - log M`, the x_j within two noisy flips of x.
-    fn discrepancy(&mut self, flip: f64, contrasts: i64, stabiliser: f64) -> f64 {
-        let x = self.data(self.config.train.batch).to_kind(Kind::Float); // [B, D]
-        let (b, d) = (x.size()[0], x.size()[1]);
-        let noise = |size: &[i64]| Tensor::rand(size, (Kind::Float, self.device)).lt(flip).to_kind(Kind::Float);
-        let flipped = |x: &Tensor, n: &Tensor| x + n - x * n * 2.0;
-        let away = flipped(&x, &noise(&[b, d])).unsqueeze(1); // [B, 1, D]
-        let back = flipped(&away.expand([b, contrasts, d], false), &noise(&[b, contrasts, d]));
-
-        let own = self.energy.log_prob(&x).unsqueeze(1); // [B, 1]
-        let gain = self.energy.log_prob(&back.reshape([-1, d])).view([b, contrasts]) - own;
-        let floor = Tensor::full([b, 1], stabiliser.ln(), (Kind::Float, self.device));
-        let loss = Tensor::cat(&[gain, floor], 1).logsumexp([1i64].as_slice(), false).mean(Kind::Float)
-            - (contrasts as f64).ln();
+    /// One update without a process.
+    fn alone(&mut self, method: Alone) -> f64 {
+        let data = self.data(self.config.train.batch).to_kind(Kind::Float);
+        let (loss, states) = method.loss(&self.energy, &data);
         loss.backward();
-        self.cost.network_calls += (b * (1 + contrasts)) as u64;
+        self.cost.target_calls += states;
         loss.double_value(&[])
     }
 }
@@ -177,17 +151,19 @@ impl Objective for EbmObjective {
     }
 
     fn accumulate(&mut self) -> Result<Vec<(&'static str, f64)>> {
+        let alone = |loss| vec![("train/loss", loss)];
         let figures = match self.config.method {
             Method::Process(_) => self.with_process()?,
-            Method::EnergyDiscrepancy { flip, contrasts, stabiliser } => {
-                vec![("train/loss", self.discrepancy(flip, contrasts, stabiliser))]
-            }
+            Method::EnergyDiscrepancy(method) => alone(self.alone(Alone::EnergyDiscrepancy(method))),
+            Method::Importance(method) => alone(self.alone(Alone::Importance(method))),
         };
         self.step += 1;
         Ok(figures)
     }
 
     fn evaluate(&mut self, last: bool) -> Result<Evaluation> {
+        // Under the average of weights, if training has one: what is measured is what is kept.
+        self.measured = last.then(|| self.model());
         measure::evaluate(self, last)
     }
 
@@ -202,7 +178,7 @@ impl Objective for EbmObjective {
     }
 
     fn headline(&self) -> &'static [&'static str] {
-        &["eval/nll", "eval/mmd2", "eval/ess", "eval/minus_log_rmse"]
+        &["eval/nll", "eval/mmd2", "eval/mmd2_model", "eval/ess", "eval/minus_log_rmse"]
     }
 
     fn cost(&self) -> Cost {
@@ -215,31 +191,14 @@ impl Objective for EbmObjective {
 
     fn extra_state(&self) -> Vec<(String, Tensor)> {
         let mut extra = vec![("step".to_string(), Tensor::from_slice(&[self.step as i64]))];
-        if let Some(process) = &self.process {
-            extra.extend(process.buffer.named());
-            extra
-                .extend(process.optimizer.state().into_iter().map(|(name, t)| (format!("energy_optimizer.{name}"), t)));
-            if let Some((ends, weights)) = &process.ends {
-                extra.push(("ends.x".into(), ends.shallow_clone()));
-                extra.push(("ends.weight".into(), weights.shallow_clone()));
-            }
-        }
+        extra.extend(self.process.iter().flat_map(Process::state));
         extra
     }
 
     fn restore(&mut self, extra: &[(String, Tensor)]) -> Result<()> {
-        let find = |name: &str| extra.iter().find(|(known, _)| known == name).map(|(_, t)| t.to_device(self.device));
-        let step = find("step").ok_or_else(|| bad_input!("no tensor 'step' in the checkpoint"))?;
-        self.step = step.int64_value(&[0]) as u64;
+        let step = extra.iter().find(|(known, _)| known == "step").map(|(_, t)| t.int64_value(&[0]));
+        self.step = step.ok_or_else(|| bad_input!("no tensor 'step' in the checkpoint"))? as u64;
         let (sites, device) = (self.source.sites(), self.device);
-        if let Some(process) = self.process.as_mut() {
-            process.buffer = Buffer::restored(extra, sites, device)?;
-            process.ends = find("ends.x").zip(find("ends.weight"));
-            let own = extra
-                .iter()
-                .filter_map(|(name, t)| Some((name.strip_prefix("energy_optimizer.")?.to_string(), t.shallow_clone())));
-            process.optimizer.load_state(&own.collect::<Vec<_>>())?;
-        }
-        Ok(())
+        self.process.as_mut().map_or(Ok(()), |process| process.restore(extra, sites, device))
     }
 }

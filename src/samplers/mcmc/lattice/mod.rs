@@ -5,10 +5,12 @@
 //! | [`site`] | Gibbs (heat bath) and Metropolis |
 //! | [`cluster`] | Swendsen-Wang and Wolff |
 //! | [`tempering`] | parallel tempering around any of them |
+//! | [`bits`] | Gibbs on energy models, and annealed importance sampling |
 //!
 //! A kernel changes a state in place and gives an [`Info`]. Its random numbers come from a ChaCha generator that the
 //! caller seeds, so a chain repeats to the bit wherever it runs.
 
+pub mod bits;
 pub mod cluster;
 pub mod site;
 pub mod tempering;
