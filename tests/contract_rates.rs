@@ -261,5 +261,6 @@ fn places_without_a_vertex_change_nothing() {
     let alone = net.forward_on(&x.narrow(1, 0, 3), &t, &path);
     let among = net.forward_on(&x, &t, &wide);
     assert!(largest(&(among.narrow(1, 0, 3) - &alone)) < 1e-12);
+    assert_eq!(largest(&among.narrow(1, 3, 2)), 0.0, "nobody has no rates");
     assert!(largest(&alone) > 1e-3 && bool::try_from(among.isfinite().all()).unwrap());
 }

@@ -126,6 +126,13 @@ fn exact_answers_come_from_files_and_wrong_input_is_told_in_one_line() {
     let said = graphs(folder.path(), &["exact", "gset.txt", "--gset", "--problem", "max-cut"], 0);
     assert!(said.starts_with("value 2\n"), "{said}");
 
+    // The same file, to learn on and to be judged by.
+    let family = "{type: erdos_renyi, nodes: [5, 8], probability: 0.4}";
+    write("cuts.yaml", &SMALL.replace("independent_set", "max_cut").replace(family, "{type: gset, paths: [gset.txt]}"));
+    let said = graphs(folder.path(), &["train", "cuts.yaml", "--out", "cuts"], 0);
+    let best = said.lines().find(|line| line.starts_with("eval/best_mean")).unwrap();
+    assert_eq!(best.split_whitespace().nth(1).unwrap().parse::<f64>().unwrap(), 2.0, "{said}");
+
     for (change, part) in [
         ("graphs.nodes=[8, 5]", "'graphs.nodes.1' must be between 8"),
         ("graphs.probability=2", "'graphs.probability'"),

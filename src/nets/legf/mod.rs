@@ -140,7 +140,9 @@ impl Legf {
         let mask = self.others(&logits);
         let start = &time + self.sums[1].forward(&joined.matmul(&states)); // [B, D, C]
         let hollow = self.readout.iter().fold(start, |h, readout| readout.forward(&h, &told, &mask));
-        self.codebook.rates(&(self.norm.forward(&hollow) + &time), x)
+        let rates = self.codebook.rates(&(self.norm.forward(&hollow) + &time), x);
+        let nobody = distances.diagonal(0, 1, 2).eq(-2); // [B or 1, D]
+        rates.masked_fill(&nobody.unsqueeze(2), 0.0)
     }
 
     /// What distances add to attention: `[B, D, D]` i64 -> `[B, H, D, D]`, minus infinity towards places without a

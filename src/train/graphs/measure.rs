@@ -4,9 +4,9 @@ use anyhow::Result;
 use tch::{Device, Kind, Tensor};
 
 use super::config::GraphsConfig;
+use super::tempered::Tempered;
 use crate::log::plot::{GraphPlot, Picture};
 use crate::nets::RateNet;
-use crate::nets::legf::Legf;
 use crate::samplers::discrete::noise::Noise;
 use crate::samplers::discrete::rollout::{Keep, Simulation, rollout};
 use crate::targets::lattice::graphs::batch::GraphTable;
@@ -48,7 +48,7 @@ impl RateNet for Nothing {
 /// best sample of each graph; drops are relative to exact answers. The last evaluation also knows what the same sampler
 /// finds without a network (`eval/without_…`), and pictures and states of the first graphs.
 pub fn evaluate(
-    net: &mut Legf,
+    net: &mut Tempered,
     test: &Test,
     config: &GraphsConfig,
     beta: f64,
@@ -73,7 +73,7 @@ pub fn evaluate(
 const ROWS: i64 = 512;
 
 fn answers(
-    mut net: Option<&mut Legf>,
+    mut net: Option<&mut Tempered>,
     test: &Test,
     config: &GraphsConfig,
     beta: f64,
@@ -91,12 +91,13 @@ fn answers(
         let noise = Noise::new(seed.wrapping_add(part as u64));
         let net: &dyn RateNet = match net.as_deref_mut() {
             Some(net) => {
-                net.set_graphs(distances);
+                net.set(distances, beta);
                 net
             }
             None => &Nothing,
         };
-        let path = rollout(&Simulation { net, target: &target, device }, step, grid, rows.size()[0], Keep::Ends, noise);
+        let sim = Simulation { net, target: &target, device };
+        let path = rollout(&sim, step, grid, rows.size()[0], Keep::Ends, noise);
         let x = path.x.to_device(Device::Cpu).view([count, samples, -1]).to_kind(Kind::Uint8);
         all.extend(graphs.iter().zip(0..).map(|(graph, g)| judge(config.problem, graph, &x.get(g))));
     }

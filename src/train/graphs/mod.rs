@@ -6,6 +6,7 @@
 //! | [`config`] | the YAML |
 //! | [`data`] | graphs to train and to test on, with exact answers |
 //! | [`objective`] | rollouts on a few graphs at once, batches from a buffer of them |
+//! | [`tempered`] | one network for all temperatures |
 //! | [`measure`] | sizes against exact ones, with the network and without it |
 //! | [`launch`] | from the command line to runs |
 
@@ -14,6 +15,7 @@ pub mod data;
 pub mod launch;
 pub mod measure;
 pub mod objective;
+pub mod tempered;
 
 pub use config::GraphsConfig;
 pub use objective::{GraphsObjective, build};

@@ -7,6 +7,7 @@ use tch::{Device, Kind, Tensor};
 use super::config::{BufferConfig, GraphsConfig};
 use super::data::graphs;
 use super::measure::{self, Test};
+use super::tempered::Tempered;
 use crate::bad_input;
 use crate::log::plot::Picture;
 use crate::losses::kolmogorov::{residual, variances};
@@ -28,7 +29,7 @@ const CLAMP: Option<f64> = Some(5.0);
 
 /// One network for all graphs, and what it is trained on.
 pub struct GraphsObjective {
-    pub net: Legf,
+    net: Tempered,
     params: Params,
     config: GraphsConfig,
     device: Device,
@@ -53,7 +54,7 @@ pub fn build(config: &GraphsConfig, device: Device) -> Result<GraphsObjective> {
     let (train, test) = graphs(config)?;
     reseed(config.seed, Stream::Init, 0);
     let params = Params::new(Kind::Float, device);
-    let net = Legf::without_graph(params.root(), &config.net)?;
+    let net = Tempered { net: Legf::without_graph(params.root(), &config.net)?, beta: config.anneal.first };
     let table = GraphTable::new(&train, config.problem, device);
     let test = Test::new(test, config.problem, device);
     let (config, buffer, cost) = (config.clone(), Vec::new(), Cost::default());
@@ -74,7 +75,7 @@ impl GraphsObjective {
 
         let beta = self.config.anneal.beta(self.step, self.config.train.steps);
         let (target, distances) = self.table.batch(&repeated(&chosen, walkers), beta);
-        self.net.set_graphs(distances);
+        self.net.set(distances, beta);
         let sim = Simulation { net: &self.net, target: &target, device: self.device };
         let Some((step, grid)) = self.config.rollout.grid() else { return };
         let path = rollout(&sim, step, grid, graphs * walkers, Keep::States { clamp: CLAMP }, Noise::new(seed));
@@ -106,8 +107,9 @@ impl GraphsObjective {
         let path = AnnealedPath { sites: places, states: 2 };
         let slope = path.slope(&target.log_prob(&x));
         let log_ratios = target.log_ratios(&x) * t.view([-1, 1, 1]);
-        self.net.set_graphs(distances);
-        let xi = residual(&self.net.forward(&x, &t), &slope, &log_ratios, CLAMP);
+        self.net.set(distances, *beta);
+        // By inverse temperature and not by t, so that no beta counts more than another.
+        let xi = residual(&self.net.forward(&x, &t), &slope, &log_ratios, CLAMP) / *beta;
         variances(&xi, walkers).sum(Kind::Float)
     }
 }
