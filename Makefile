@@ -54,7 +54,7 @@ README_CLAIM := target/release/claims check --runs runs/claims-quick --this-bina
 claims-quick: setup ## measure figures of README again (about 11 CPU minutes) and fail if one no longer holds
 	$(README_CLAIM) $(CLAIM)/readme.yaml
 
-claims-long: setup ## the same for all figures, those that take long too (about an hour of one core)
+claims-long: setup ## the same for all figures, those that take long too (about 75 minutes of one core)
 	$(README_CLAIM) $(CLAIM)/readme.yaml $(CLAIM)/readme_long.yaml
 
 bench: setup ## cost of updates, flows, molecules and dynamics (beside OpenMM where a Python has it), of scores, chains and rates
