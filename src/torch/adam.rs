@@ -1,6 +1,7 @@
 //! Adam's step, and the norm of gradients, in one pass over the numbers.
 //!
-//! Ten small tensor operations a parameter take longer than the arithmetic: a twentieth of an update of a small transformer.
+//! Ten small tensor operations a parameter take longer than the arithmetic: a twentieth of an update of a small
+//! transformer.
 
 use tch::{Device, Kind, Tensor};
 
