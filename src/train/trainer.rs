@@ -135,15 +135,9 @@ impl<'a> State<'a> {
             let last = self.step == config.steps;
             let evaluates = last || (config.eval_every > 0 && self.step.is_multiple_of(config.eval_every));
             if evaluates || self.step.is_multiple_of(config.log_every) {
-                let mut line: Vec<(String, f64)> = figures.iter().map(|(tag, v)| (tag.to_string(), *v)).collect();
-                let seconds = since.0.elapsed().as_secs_f64();
-                line.push(("train/grad_norm".into(), report.grad_norm));
-                line.push(("train/lr".into(), config.learning_rate * factor));
-                line.push(("train/skipped".into(), self.skipped as f64));
-                line.push(("train/steps_per_s".into(), (self.step - since.1) as f64 / seconds));
-                let Cost { target_calls, network_calls } = self.objective.cost();
-                line.push(("cost/target_calls".into(), target_calls as f64));
-                line.push(("cost/network_calls".into(), network_calls as f64));
+                let speed = (self.step - since.1) as f64 / since.0.elapsed().as_secs_f64();
+                let rate = config.learning_rate * factor;
+                let mut line = self.line(&figures, report.grad_norm, rate, speed);
                 if evaluates {
                     last_figures = self.evaluate(run, last)?;
                     line.extend(last_figures.iter().cloned());
@@ -160,6 +154,20 @@ impl<'a> State<'a> {
         }
         last_figures.push(("train/skipped".into(), self.skipped as f64));
         Ok(last_figures)
+    }
+
+    /// What is logged of an update: its own figures, how it went, and the cost so far.
+    fn line(&self, figures: &[(&'static str, f64)], grad_norm: f64, rate: f64, speed: f64) -> Vec<(String, f64)> {
+        let Cost { target_calls, network_calls } = self.objective.cost();
+        let common = [
+            ("train/grad_norm", grad_norm),
+            ("train/lr", rate),
+            ("train/skipped", self.skipped as f64),
+            ("train/steps_per_s", speed),
+            ("cost/target_calls", target_calls as f64),
+            ("cost/network_calls", network_calls as f64),
+        ];
+        figures.iter().chain(&common).map(|(tag, value)| (tag.to_string(), *value)).collect()
     }
 
     fn count_skips(&mut self, skipped: bool, config: &TrainConfig, run: &mut Run) -> Result<()> {
